@@ -1,0 +1,73 @@
+"""The one configuration of a BR²Net: backbone, pathways and every ablation of the paper."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_args
+
+from br2net.errors import InputError
+
+Backbone = Literal["resnext101_32x4d", "resnext50_32x4d", "vgg16", "mobilenet_v2"]
+Pathways = Literal["both", "l2h", "h2l"]
+Fusion = Literal["mean", "conv"]
+BackboneNorm = Literal["batch", "folded"]
+
+
+@dataclass(frozen=True)
+class BR2NetConfig:
+    """What a BR²Net is made of. The defaults are the paper's network as its authors released it.
+
+    Attributes:
+        backbone: where the five feature maps F1..F5 come from.
+        backbone_norm: `batch` keeps the backbone's BatchNorm layers (state-dict names of the public checkpoints);
+            `folded` has them folded into the convolutions, which then carry a bias.
+        width: channels inside each RLRM.
+        pathways: `both`, or one alone (ablations "O_LH" and "O_HL" of the paper).
+        residual: whether a step adds to the previous one (False: ablation "without RLRM").
+        attention: whether the CAM gates each feature map.
+        fusion: `mean` of the two logit maps (release), or `conv`, one convolution with ReLU (paper).
+        l2h_level, h2l_level: index into F1..F5 (0..4) of the map whose size the pathway works at.
+    """
+
+    backbone: Backbone = "resnext101_32x4d"
+    backbone_norm: BackboneNorm = "batch"
+    width: int = 128
+    pathways: Pathways = "both"
+    residual: bool = True
+    attention: bool = True
+    fusion: Fusion = "mean"
+    l2h_level: int = 0
+    h2l_level: int = 4
+
+    def __post_init__(self) -> None:
+        choices = {"backbone": Backbone, "backbone_norm": BackboneNorm, "pathways": Pathways, "fusion": Fusion}
+        for name, choice in choices.items():
+            if getattr(self, name) not in get_args(choice):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it can be {', '.join(get_args(choice))}.")
+        if self.width < 1 or not 0 <= self.l2h_level <= 4 or not 0 <= self.h2l_level <= 4:
+            raise InputError("width must be at least 1, and l2h_level and h2l_level must lie in 0..4.")
+
+    def to_json(self) -> str:
+        """One line of JSON, the inverse of `from_json`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "BR2NetConfig":
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: if a field is unknown or has an impossible value.
+        """
+        values = json.loads(text)
+        unknown = set(values) - {item.name for item in fields(cls)}
+        if unknown:
+            raise InputError(f"The network configuration has unknown fields: {', '.join(sorted(unknown))}.")
+        return cls(**values)
+
+
+NAMED_CONFIGS: dict[str, BR2NetConfig] = {
+    "resnext101": BR2NetConfig(),
+    "resnext50": BR2NetConfig(backbone="resnext50_32x4d"),
+    "vgg16": BR2NetConfig(backbone="vgg16", l2h_level=1),
+    "mobile": BR2NetConfig(backbone="mobilenet_v2", backbone_norm="folded", width=32, l2h_level=1, h2l_level=3),
+}
+"""Configurations that `br2net export` and `br2net train` know by name; `resnext101` is the paper's network."""

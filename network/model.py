@@ -1,0 +1,68 @@
+"""BR²Net: backbone, CAM on each feature map, two pathways, fusion."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from br2net.network.attention import ChannelAttention
+from br2net.network.backbones import build_backbone
+from br2net.network.config import BR2NetConfig
+from br2net.network.fusion import ConvFusion, MeanFusion
+from br2net.network.refinement import Pathway
+from br2net.network.resampling import Size, resize
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Every output that training supervises.
+
+    Attributes:
+        steps: logits of each step of each pathway, `(N, 1, h, w)` at the pathway's size.
+        fused: logits at the size of the input, `(N, 1, H, W)`.
+    """
+
+    steps: list[Tensor]
+    fused: Tensor
+
+
+class BR2Net(nn.Module):
+    """The plain form: what is trained, and what the paper describes."""
+
+    def __init__(self, config: BR2NetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = build_backbone(config.backbone, config.backbone_norm)
+        channels = list(self.backbone.channels)
+        self.attention = nn.ModuleList(
+            ChannelAttention(count) if config.attention else nn.Identity() for count in channels
+        )
+        self.l2h = Pathway(channels, config.width, config.residual) if config.pathways != "h2l" else None
+        self.h2l = Pathway(channels[::-1], config.width, config.residual) if config.pathways != "l2h" else None
+        maps = 2 if config.pathways == "both" else 1
+        self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion()
+
+    def predict(self, image: Tensor) -> Predictions:
+        """image: `(N, 3, H, W)`, RGB, normalised, any H and W. Gives the logits of every step and of the fusion."""
+        features = [gate(feature) for gate, feature in zip(self.attention, self.backbone(image), strict=True)]
+        size: Size = (image.shape[-2], image.shape[-1])
+        steps: list[Tensor] = []
+        last: list[Tensor] = []
+        if self.l2h is not None:
+            outputs = self.l2h(features, size_of(features[self.config.l2h_level]))
+            steps += outputs
+            last.append(resize(outputs[-1], size))
+        if self.h2l is not None:
+            outputs = self.h2l(features[::-1], size_of(features[self.config.h2l_level]))
+            steps += outputs
+            last.append(resize(outputs[-1], size))
+        return Predictions(steps, self.fusion(last))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: `(N, 3, H, W)`, RGB, normalised. Gives the blur map `(N, 1, H, W)`, 0..1, 1 = blurred."""
+        return torch.sigmoid(self.predict(image).fused)
+
+
+def size_of(feature: Tensor) -> Size:
+    """Height and width of a feature map."""
+    return feature.shape[-2], feature.shape[-1]

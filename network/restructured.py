@@ -1,0 +1,177 @@
+"""The inference form of a BR²Net: the same function with half the multiply-accumulates.
+
+In the L2H pathway a step convolves `concat(O, resize(F))` at a large size although F is small and has many channels.
+Here F's part of that convolution is done at F's own size (see `resampling`), O's channel keeps its small 3x3, and every
+BatchNorm is folded. Where F already has the pathway's size, or a larger one, the plain convolution stays.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from br2net.network.backbones import fold_batch_norms
+from br2net.network.model import BR2Net, size_of
+from br2net.network.refinement import Pathway, RefinementModule
+from br2net.network.resampling import (
+    Method,
+    Size,
+    one_hot_kernels,
+    resize,
+    shift_and_sum_grouped,
+    shift_and_sum_matrices,
+    shift_and_sum_slices,
+    shifted_interpolation_matrix,
+    split_taps,
+)
+
+
+class MatrixShiftAndSum(nn.Module):
+    """Way 1, with its constant matrices made once per pair of sizes and kept as buffers (outside the state dict)."""
+
+    def forward(self, taps: Tensor, size: Size) -> Tensor:
+        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`. Sizes must be numbers, not symbols, when exporting."""
+        return shift_and_sum_matrices(
+            taps, self._matrix(taps.shape[-2], size[0], taps), self._matrix(taps.shape[-1], size[1], taps)
+        )
+
+    def _matrix(self, source: int, target: int, like: Tensor) -> Tensor:
+        name = f"interpolate_{source}_to_{target}"
+        if name not in self._buffers:
+            matrix = shifted_interpolation_matrix(source, target).to(like.device, like.dtype)
+            self.register_buffer(name, matrix, persistent=False)
+        return self.get_buffer(name)
+
+
+class GroupedShiftAndSum(nn.Module):
+    """Way 2: resize, then a grouped convolution with one-hot kernels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.kernels: Tensor
+        self.register_buffer("kernels", one_hot_kernels(channels), persistent=False)
+
+    def forward(self, taps: Tensor, size: Size) -> Tensor:
+        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
+        return shift_and_sum_grouped(taps, size, self.kernels)
+
+
+class SliceShiftAndSum(nn.Module):
+    """Way 3: resize, pad, nine slices, add."""
+
+    def forward(self, taps: Tensor, size: Size) -> Tensor:
+        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
+        return shift_and_sum_slices(taps, size)
+
+
+def _shift_and_sum(method: Method, channels: int) -> nn.Module:
+    if method == "matrices":
+        return MatrixShiftAndSum()
+    return GroupedShiftAndSum(channels) if method == "grouped" else SliceShiftAndSum()
+
+
+class FoldedRefinement(nn.Module):
+    """A refinement step whose feature map has the pathway's size or a larger one: BatchNorm folded, else as it was."""
+
+    def __init__(self, step: RefinementModule) -> None:
+        super().__init__()
+        self.step = copy.deepcopy(step).eval()
+        fold_batch_norms(self.step)
+
+    def forward(self, previous: Tensor, feature: Tensor) -> Tensor:
+        """See `RefinementModule.forward`."""
+        return self.step(previous, feature)
+
+
+class CommutedRefinement(nn.Module):
+    """A refinement step whose feature map is smaller than the pathway: its convolution runs at the map's own size."""
+
+    def __init__(self, step: RefinementModule, method: Method) -> None:
+        super().__init__()
+        step = copy.deepcopy(step).eval()
+        first = fuse_conv_bn_eval(step.conv1, step.bn1)
+        width, channels = first.out_channels, first.in_channels - 1
+        self.previous_conv = nn.Conv2d(1, width, 3, padding=1)
+        self.tap_conv = nn.Conv2d(channels, 9 * width, 1, bias=False)
+        with torch.no_grad():
+            self.previous_conv.weight.copy_(first.weight[:, :1])
+            if self.previous_conv.bias is not None and first.bias is not None:
+                self.previous_conv.bias.copy_(first.bias)
+            self.tap_conv.weight.copy_(split_taps(first.weight[:, 1:]))
+        self.shift_and_sum = _shift_and_sum(method, width)
+        fold_batch_norms(step)
+        step.bn1 = nn.Identity()  # type: ignore[assignment]  # folded above, and its convolution is gone
+        del step.conv1
+        self.rest = step
+
+    def forward(self, previous: Tensor, feature: Tensor) -> Tensor:
+        """See `RefinementModule.forward`."""
+        hidden = self.previous_conv(previous) + self.shift_and_sum(self.tap_conv(feature), size_of(previous))
+        return self.rest.refine(hidden, previous)
+
+
+class RestructuredPathway(nn.Module):
+    """A pathway of folded and commuted steps; `commuted[i]` says which steps have the smaller feature map."""
+
+    def __init__(self, pathway: Pathway, commuted: list[bool], method: Method) -> None:
+        super().__init__()
+        self.start = copy.deepcopy(pathway.start)
+        self.steps = nn.ModuleList()
+        for step, smaller in zip(pathway.steps, commuted, strict=True):
+            assert isinstance(step, RefinementModule)
+            self.steps.append(CommutedRefinement(step, method) if smaller else FoldedRefinement(step))
+
+    def forward(self, features: list[Tensor], size: Size) -> Tensor:
+        """features: in the order of the pathway; gives the logits of the last step, `(N, 1, *size)`."""
+        output = resize(self.start(features[0]), size)  # one channel is resized instead of all: they commute
+        for step, feature in zip(self.steps, features[1:], strict=True):
+            output = step(output, feature)
+        return output
+
+
+class RestructuredBR2Net(nn.Module):
+    """The inference form. It cannot be trained; make it with `restructure`."""
+
+    def __init__(self, model: BR2Net, method: Method) -> None:
+        super().__init__()
+        self.config = model.config
+        self.backbone = copy.deepcopy(model.backbone).eval()
+        fold_batch_norms(self.backbone)
+        self.attention = copy.deepcopy(model.attention)
+        self.fusion = copy.deepcopy(model.fusion)
+        strides = self.backbone.strides
+        self.l2h = self.h2l = None
+        if model.l2h is not None:
+            own = strides[self.config.l2h_level]
+            self.l2h = RestructuredPathway(model.l2h, [stride > own for stride in strides[1:]], method)
+        if model.h2l is not None:
+            own = strides[self.config.h2l_level]
+            self.h2l = RestructuredPathway(model.h2l, [stride > own for stride in strides[-2::-1]], method)
+        self.eval().requires_grad_(False)
+
+    def logits(self, image: Tensor) -> Tensor:
+        """image: `(N, 3, H, W)`, RGB, normalised; gives the fused logits `(N, 1, H, W)`."""
+        features = [gate(feature) for gate, feature in zip(self.attention, self.backbone(image), strict=True)]
+        size: Size = (image.shape[-2], image.shape[-1])
+        maps = []
+        if self.l2h is not None:
+            maps.append(resize(self.l2h(features, size_of(features[self.config.l2h_level])), size))
+        if self.h2l is not None:
+            maps.append(resize(self.h2l(features[::-1], size_of(features[self.config.h2l_level])), size))
+        return self.fusion(maps)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: `(N, 3, H, W)`, RGB, normalised. Gives the blur map `(N, 1, H, W)`, 0..1, 1 = blurred."""
+        return torch.sigmoid(self.logits(image))
+
+
+def restructure(model: BR2Net, method: Method = "matrices") -> RestructuredBR2Net:
+    """Derive the inference form of `model`; the two give the same output up to rounding, at every size and batch.
+
+    Args:
+        model: the plain form; it is copied, not changed.
+        method: how the commuted convolutions are resized, shifted and summed; `matrices` is for fixed input sizes
+            when exported, the other two allow symbolic ones.
+    """
+    return RestructuredBR2Net(model, method)
