@@ -9,7 +9,7 @@ from br2net.network.attention import ChannelAttention
 from br2net.network.backbones import build_backbone
 from br2net.network.config import BR2NetConfig
 from br2net.network.fusion import ConvFusion, MeanFusion
-from br2net.network.refinement import Pathway
+from br2net.network.refinement import Pathway, RefinementModule
 from br2net.network.resampling import Size, resize
 
 
@@ -41,6 +41,12 @@ class BR2Net(nn.Module):
         self.h2l = Pathway(channels[::-1], config.width, config.residual) if config.pathways != "l2h" else None
         maps = 2 if config.pathways == "both" else 1
         self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion()
+
+    def commute(self, enabled: bool) -> None:
+        """Whether steps run the convolution of a smaller feature map at its own size: same function, less work."""
+        for module in self.modules():
+            if isinstance(module, RefinementModule):
+                module.commuted = enabled
 
     def predict(self, image: Tensor) -> Predictions:
         """image: `(N, 3, H, W)`, RGB, normalised, any H and W. Gives the logits of every step and of the fusion."""

@@ -14,61 +14,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from br2net.network.backbones import fold_batch_norms
 from br2net.network.model import BR2Net, size_of
 from br2net.network.refinement import Pathway, RefinementModule
-from br2net.network.resampling import (
-    Method,
-    Size,
-    one_hot_kernels,
-    resize,
-    shift_and_sum_grouped,
-    shift_and_sum_matrices,
-    shift_and_sum_slices,
-    shifted_interpolation_matrix,
-    split_taps,
-)
-
-
-class MatrixShiftAndSum(nn.Module):
-    """Way 1, with its constant matrices made once per pair of sizes and kept as buffers (outside the state dict)."""
-
-    def forward(self, taps: Tensor, size: Size) -> Tensor:
-        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`. Sizes must be numbers, not symbols, when exporting."""
-        return shift_and_sum_matrices(
-            taps, self._matrix(taps.shape[-2], size[0], taps), self._matrix(taps.shape[-1], size[1], taps)
-        )
-
-    def _matrix(self, source: int, target: int, like: Tensor) -> Tensor:
-        name = f"interpolate_{source}_to_{target}"
-        if name not in self._buffers:
-            matrix = shifted_interpolation_matrix(source, target).to(like.device, like.dtype)
-            self.register_buffer(name, matrix, persistent=False)
-        return self.get_buffer(name)
-
-
-class GroupedShiftAndSum(nn.Module):
-    """Way 2: resize, then a grouped convolution with one-hot kernels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.kernels: Tensor
-        self.register_buffer("kernels", one_hot_kernels(channels), persistent=False)
-
-    def forward(self, taps: Tensor, size: Size) -> Tensor:
-        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
-        return shift_and_sum_grouped(taps, size, self.kernels)
-
-
-class SliceShiftAndSum(nn.Module):
-    """Way 3: resize, pad, nine slices, add."""
-
-    def forward(self, taps: Tensor, size: Size) -> Tensor:
-        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
-        return shift_and_sum_slices(taps, size)
-
-
-def _shift_and_sum(method: Method, channels: int) -> nn.Module:
-    if method == "matrices":
-        return MatrixShiftAndSum()
-    return GroupedShiftAndSum(channels) if method == "grouped" else SliceShiftAndSum()
+from br2net.network.resampling import Method, Size, resize, split_taps
+from br2net.network.shift_and_sum import build_shift_and_sum
 
 
 class FoldedRefinement(nn.Module):
@@ -99,7 +46,7 @@ class CommutedRefinement(nn.Module):
             if self.previous_conv.bias is not None and first.bias is not None:
                 self.previous_conv.bias.copy_(first.bias)
             self.tap_conv.weight.copy_(split_taps(first.weight[:, 1:]))
-        self.shift_and_sum = _shift_and_sum(method, width)
+        self.shift_and_sum = build_shift_and_sum(method, width)
         fold_batch_norms(step)
         step.bn1 = nn.Identity()  # type: ignore[assignment]  # folded above, and its convolution is gone
         del step.conv1

@@ -1,0 +1,70 @@
+"""From frames to network input: the one code path of training, calibration and inference."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.errors import InputError
+from br2net.runtime.metadata import Normalisation
+
+Frame = NDArray[np.uint8]
+STRIDE = 32  # the smallest feature map has 1/32 of the input's size
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse an input size that the network cannot take.
+
+    Raises:
+        InputError: unless both are positive multiples of 32.
+    """
+    if width < STRIDE or height < STRIDE or width % STRIDE or height % STRIDE:
+        raise InputError(f"An input size of {width}x{height} is not possible; both must be multiples of {STRIDE}.")
+
+
+def resize(frame: Frame, width: int, height: int) -> Frame:
+    """Resize `(H, W, 3)` uint8: by area along a side that shrinks, bilinearly along one that grows."""
+    own_height, own_width = frame.shape[:2]
+    if (own_width, own_height) == (width, height):
+        return frame
+    shrinks = (width <= own_width, height <= own_height)
+    if all(shrinks):
+        resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    elif not any(shrinks):
+        resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+    else:  # the shrinking side first, so that the other has less to do
+        between = (min(width, own_width), min(height, own_height))
+        resized = cv2.resize(frame, between, interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def preprocess(
+    frames: Sequence[Frame], width: int, height: int, normalisation: Normalisation
+) -> NDArray[np.float32]:
+    """Make one batch of network input.
+
+    Args:
+        frames: uint8 `(H, W, 3)` BGR each, of any sizes.
+        width, height: of the input, multiples of 32.
+        normalisation: `(pixel / 255 - mean) / std` per RGB channel.
+
+    Returns:
+        float32 `(N, 3, height, width)`, RGB.
+
+    Raises:
+        InputError: if the size is not possible or there is no frame.
+    """
+    check_size(width, height)
+    if not frames:
+        raise InputError("A batch needs at least one frame.")
+    batch = np.empty((len(frames), 3, height, width), np.float32)
+    scale = 1.0 / (255.0 * np.asarray(normalisation.std, np.float64))
+    shift = -np.asarray(normalisation.mean, np.float64) / np.asarray(normalisation.std, np.float64)
+    for index, frame in enumerate(frames):
+        blue_green_red = cv2.split(resize(frame, width, height))
+        for channel, plane in enumerate(reversed(blue_green_red)):
+            np.multiply(plane, np.float32(scale[channel]), out=batch[index, channel])
+            batch[index, channel] += np.float32(shift[channel])
+    return batch

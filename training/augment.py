@@ -1,0 +1,113 @@
+"""Augmentation: crops, flips, and what cameras and files do to a photograph."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.runtime.preprocessing import resize
+from br2net.training.recipe import Augmentation
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of a photograph, pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, array: NDArray) -> NDArray:  # type: ignore[type-arg]
+        """The part of `(H, W, …)` inside the rectangle, not copied."""
+        return array[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def random_box(height: int, width: int, settings: Augmentation, rng: np.random.Generator) -> Box:
+    """Draw the crop of a photograph of `height` by `width` pixels."""
+    if settings.fixed_crop:
+        crop_height, crop_width = min(settings.fixed_crop, height), min(settings.fixed_crop, width)
+    elif rng.random() < settings.whole_probability:
+        return Box(0, 0, width, height)
+    else:
+        part = rng.uniform(settings.smallest_crop, 1.0)
+        jitter = math.exp(rng.uniform(-0.5, 0.5) * math.log(settings.aspect_jitter))
+        crop_height = max(round(height * min(part * jitter, 1.0)), 1)
+        crop_width = max(round(width * min(part / jitter, 1.0)), 1)
+    top = int(rng.integers(0, height - crop_height + 1))
+    left = int(rng.integers(0, width - crop_width + 1))
+    return Box(left, top, crop_width, crop_height)
+
+
+def in_focus_box(mask: Mask, rng: np.random.Generator, tries: int = 12, smallest: float = 0.3) -> Box | None:
+    """Look for a rectangle that is in focus everywhere; None where `tries` draws found none."""
+    height, width = mask.shape
+    for _ in range(tries):
+        part_y, part_x = rng.uniform(smallest, 1.0, size=2)
+        crop_height, crop_width = max(int(height * part_y), 1), max(int(width * part_x), 1)
+        top = int(rng.integers(0, height - crop_height + 1))
+        left = int(rng.integers(0, width - crop_width + 1))
+        box = Box(left, top, crop_width, crop_height)
+        if float(box.of(mask).mean()) < 0.01:
+            return box
+    return None
+
+
+def geometry(
+    image: Image, mask: Mask, size: int, settings: Augmentation, rng: np.random.Generator
+) -> tuple[Image, Mask]:
+    """Rotate, crop, flip and resize to `(size, size)`, photograph and mask alike."""
+    if settings.rotation_degrees:
+        image, mask = _rotate(image, mask, rng.uniform(-settings.rotation_degrees, settings.rotation_degrees))
+    box = random_box(*mask.shape, settings, rng)
+    image, mask = box.of(image), box.of(mask)
+    image = resize(image, size, size)
+    mask = np.clip(cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), 0.0, 1.0)
+    if rng.random() < 0.5:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+
+
+def photometry(image: Image, settings: Augmentation, rng: np.random.Generator) -> Image:
+    """Brightness, contrast, gamma, white balance, saturation; then sensor noise and JPEG compression.
+
+    None of these changes what is in focus, so the mask stays.
+    """
+    strength = settings.photometric
+    if strength:
+        image = cv2.LUT(image, _tone_curves(strength, rng))
+        if rng.random() < 0.3:
+            grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+            keep = rng.uniform(0.0, 1.0)
+            image = cv2.addWeighted(image, keep, grey, 1.0 - keep, 0.0)
+    if rng.random() < settings.noise_probability:
+        noise = rng.standard_normal(image.shape[:2], dtype=np.float32) * rng.uniform(1.0, 6.0)
+        image = np.clip(image + noise[..., None], 0, 255).astype(np.uint8)
+    if rng.random() < settings.jpeg_probability:
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))])
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return image
+
+
+def _tone_curves(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """`(256, 1, 3)` look-up table: one gamma, contrast and brightness for all channels, one gain for each."""
+    levels = np.linspace(0.0, 1.0, 256, dtype=np.float32)
+    curve = levels ** math.exp(rng.uniform(-strength, strength) * 1.4)
+    curve = (curve - 0.5) * (1.0 + rng.uniform(-strength, strength)) + 0.5 + rng.uniform(-strength, strength) * 0.5
+    gains = 1.0 + rng.uniform(-strength, strength, size=3) * 0.3
+    table = np.clip(curve[:, None] * gains, 0.0, 1.0) * 255.0
+    return np.ascontiguousarray(np.rint(table).astype(np.uint8).reshape(256, 1, 3))
+
+
+def _rotate(image: Image, mask: Mask, degrees: float) -> tuple[Image, Mask]:
+    height, width = mask.shape
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    border = cv2.BORDER_REFLECT_101
+    turned = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+    turned_mask = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(turned, dtype=np.uint8), np.asarray(turned_mask, dtype=np.float32)

@@ -1,0 +1,181 @@
+"""The training set in memory, the held-out part of it, and batches made in a thread of their own."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.errors import DatasetError
+from br2net.runtime.images import list_images, read_image
+from br2net.runtime.metadata import Normalisation
+from br2net.runtime.pairs import Pair, find_pairs, read_pair
+from br2net.runtime.preprocessing import preprocess
+from br2net.training.augment import geometry, in_focus_box, photometry
+from br2net.training.recipe import Augmentation
+from br2net.training.synthetic import compose, defocus
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A photograph `(H, W, 3)` uint8 BGR and its mask `(H, W)` float32, 1 = blurred."""
+
+    image: Image
+    mask: Mask
+    name: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """image: `(N, 3, size, size)` float32, normalised RGB; mask: `(N, 1, size, size)` float32, 0..1, 1 = blurred."""
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+
+def held_out_names() -> frozenset[str]:
+    """Names of the photographs of Shi's train set that are held out of training, to choose checkpoints by."""
+    text = resources.files("br2net.training").joinpath("held_out.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def split_pairs(dataset: Path, split: Path | None, invert_masks: bool) -> tuple[list[Pair], list[Pair]]:
+    """Divide a data set into the part to train on and the part held out of it.
+
+    Of Shi's set, the fixed list of the package is held out; of another, each tenth photograph.
+
+    Raises:
+        DatasetError: if fewer than two photographs are there.
+    """
+    pairs = find_pairs(dataset, split, invert_masks)
+    names = held_out_names()
+    held_out = [pair for pair in pairs if pair.name in names] or pairs[::10]
+    chosen = {pair.name for pair in held_out}
+    training = [pair for pair in pairs if pair.name not in chosen]
+    if not training:
+        raise DatasetError(f"{dataset} has {len(pairs)} photograph(s); training needs at least two.")
+    return training, held_out
+
+
+def load_samples(pairs: list[Pair]) -> list[Sample]:
+    """Read photographs and masks into memory (about 1 GB for Shi's 604)."""
+    samples = []
+    for pair in pairs:
+        image, mask = read_pair(pair)
+        samples.append(Sample(image, mask, pair.name))
+    return samples
+
+
+def load_sharp(folder: Path) -> list[Sample]:
+    """Read photographs that are in focus everywhere, as material for synthetic defocus."""
+    images = [read_image(path) for path in list_images([folder])]
+    return [Sample(image, np.zeros(image.shape[:2], np.float32), "sharp") for image in images]
+
+
+class BatchMaker:
+    """Draws augmented batches: each photograph once an epoch, in an order of its own."""
+
+    def __init__(
+        self,
+        samples: list[Sample],
+        sharp: list[Sample],
+        settings: Augmentation,
+        normalisation: Normalisation,
+        seed: int,
+    ) -> None:
+        self._samples = samples
+        self._sharp = sharp
+        self._settings = settings
+        self._normalisation = normalisation
+        self._rng = np.random.default_rng(seed)
+        self._order: list[int] = []
+
+    def make(self, count: int, size: int) -> Batch:
+        """Draw `count` samples of `size` by `size` pixels."""
+        drawn = [self._draw(size) for _ in range(count)]
+        images = preprocess([image for image, _ in drawn], size, size, self._normalisation)
+        return Batch(images, np.stack([mask for _, mask in drawn])[:, None])
+
+    def _draw(self, size: int) -> tuple[Image, Mask]:
+        sample = self._next()
+        if self._rng.random() < self._settings.synthetic_probability:
+            image, mask = self._synthetic(sample, size)
+        else:
+            image, mask = geometry(sample.image, sample.mask, size, self._settings, self._rng)
+        return photometry(image, self._settings, self._rng), mask
+
+    def _next(self) -> Sample:
+        if not self._order:
+            self._order = list(self._rng.permutation(len(self._samples)))
+        return self._samples[self._order.pop()]
+
+    def _synthetic(self, sample: Sample, size: int) -> tuple[Image, Mask]:
+        """In-focus material, sharp everywhere, blurred everywhere, or with one layer blurred."""
+        rng = self._rng
+        if self._sharp and rng.random() < 0.5:
+            source = self._sharp[int(rng.integers(len(self._sharp)))]
+        else:
+            box = in_focus_box(sample.mask, rng)
+            if box is None:
+                return geometry(sample.image, sample.mask, size, self._settings, rng)
+            source = Sample(box.of(sample.image), box.of(sample.mask), sample.name)
+        image, mask = geometry(source.image, source.mask, size, self._settings, rng)
+        kind = rng.random()
+        radius = float(rng.uniform(2.0, 8.0)) * size / 320
+        if kind < 0.4:
+            return image, mask
+        if kind < 0.55:
+            return defocus(image, radius), np.ones_like(mask)
+        other = self._samples[int(rng.integers(len(self._samples)))]
+        _, shape = geometry(other.image, other.mask, size, self._settings, rng)
+        return compose(image, shape, radius, foreground=bool(rng.random() < 0.4))
+
+
+@contextmanager
+def prefetched(maker: BatchMaker, wanted: Iterator[tuple[int, int]], depth: int = 3) -> Iterator[Iterator[Batch]]:
+    """Make batches in a thread while the network trains; `wanted` gives the count and size of each.
+
+    An error in the thread is raised where the batch is taken. The thread ends with the block.
+    """
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for count, size in wanted:
+                if stopped.is_set():
+                    return
+                put(maker.make(count, size))
+            put(None)
+        except BaseException as error:  # handed to the consumer, which raises it
+            put(error)
+
+    def batches() -> Iterator[Batch]:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=work, name="batches", daemon=True)
+    thread.start()
+    try:
+        yield batches()
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,217 @@
+"""The trainer: resumable, with progress, logs, a running average of the weights and a held-out check."""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from br2net.errors import ModelError
+from br2net.files import write_text, written_whole
+from br2net.network import BR2Net, Checkpoint, initialise_backbone, load_checkpoint, save_checkpoint
+from br2net.network.checkpoint import ModelFacts
+from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
+from br2net.training.average import WeightAverage
+from br2net.training.data import Batch, BatchMaker, load_samples, load_sharp, prefetched, split_pairs
+from br2net.training.losses import total_loss
+from br2net.training.recipe import Recipe
+from br2net.training.schedule import build_optimizer, set_learning_rate
+from br2net.training.validation import HeldOutFigures, check_held_out
+
+STATE_FORMAT = "br2net-training-1"
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One run of the trainer.
+
+    Attributes:
+        dataset: folder with `images/` and `masks/`.
+        output: folder for `last.pth` (state to resume from), `best.pth` (the result) and `log.jsonl`.
+        split: list of the photographs to use, or None for all.
+        invert_masks: the masks are white = in focus.
+        backbone_weights: local ImageNet weights; None downloads them.
+        random_weights: start the backbone from random weights instead.
+        sharp: folder of photographs in focus everywhere, as material for synthetic defocus, or None.
+        max_minutes: the schedule ends after so many minutes of training even where the epochs are not done; 0 for never.
+        check_minutes: minutes between two held-out checks, each followed by a checkpoint.
+        training_data, licence: what the model says of itself.
+    """
+
+    dataset: Path
+    output: Path
+    split: Path | None = None
+    invert_masks: bool = False
+    backbone_weights: Path | None = None
+    random_weights: bool = False
+    sharp: Path | None = None
+    max_minutes: float = 0.0
+    check_minutes: float = 4.0
+    seed: int = 0
+    training_data: str = "unknown"
+    licence: str = "unknown"
+
+
+@dataclass
+class _State:
+    """What changes while training, and is kept in `last.pth`."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_mae: float = float("inf")
+
+
+class Trainer:
+    """Trains one network by one recipe. Make it, then call `run`; a second run of the same job resumes the first."""
+
+    def __init__(self, recipe: Recipe, job: TrainingJob) -> None:
+        self._recipe, self._job = recipe, job
+        random.seed(job.seed)
+        np.random.seed(job.seed)
+        torch.manual_seed(job.seed)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._normalisation: Normalisation = IMAGENET if recipe.normalisation == "imagenet" else SYMMETRIC
+        training, held_out = split_pairs(job.dataset, job.split, job.invert_masks)
+        self._training, self._held_out = load_samples(training), load_samples(held_out)
+        self._sharp = load_sharp(job.sharp) if job.sharp else []
+        self._model = BR2Net(recipe.config)
+        self._state = _State()
+        resumed = (job.output / "last.pth").is_file()
+        if not resumed and not job.random_weights:
+            initialise_backbone(self._model.backbone, recipe.config.backbone, job.backbone_weights)
+        self._model.to(self._device, memory_format=torch.channels_last)
+        self._model.commute(recipe.commuted)
+        self._optimizer = build_optimizer(self._model, recipe)
+        self._average = WeightAverage(self._model, recipe.ema_decay)
+        if resumed:
+            self._restore()
+
+    def run(self) -> Path:
+        """Train until the schedule ends; gives the path of the best checkpoint."""
+        recipe = self._recipe
+        total = max(len(self._training) // recipe.batch, 1) * recipe.epochs
+        maker = BatchMaker(
+            self._training, self._sharp, recipe.augmentation, self._normalisation, self._job.seed + self._state.step
+        )
+        began, before = time.monotonic(), self._state.seconds
+        next_check = self._state.seconds + 60 * self._job.check_minutes
+        losses: list[float] = []
+        with _progress() as bar, prefetched(maker, self._wanted(total)) as batches:
+            task = bar.add_task("training", total=total, completed=self._state.step, note="")
+            for batch in batches:
+                share = self._share(total)
+                if share >= 1.0:
+                    break
+                losses.append(self._train_step(batch, share))
+                self._state.step += 1
+                self._state.seconds = before + time.monotonic() - began
+                bar.update(task, completed=self._state.step, note=f"loss {np.mean(losses[-50:]):.3f}")
+                if self._state.seconds >= next_check:
+                    self._check(float(np.mean(losses)), share)
+                    losses.clear()
+                    next_check = self._state.seconds + 60 * self._job.check_minutes
+            self._check(float(np.mean(losses)) if losses else float("nan"), 1.0)
+        return self._job.output / "best.pth"
+
+    def _share(self, total: int) -> float:
+        """How much of the schedule is over, 0..1: by steps, or by time where that is short."""
+        minutes = self._job.max_minutes
+        return max(self._state.step / total, self._state.seconds / 60 / minutes if minutes else 0.0)
+
+    def _wanted(self, total: int) -> Iterator[tuple[int, int]]:
+        """Count and size of each batch to come; the phases follow the schedule."""
+        rng = np.random.default_rng(self._job.seed + self._state.step)
+        for _ in range(self._state.step, total):
+            share = self._share(total)
+            phase = next((phase for phase in self._recipe.phases if share < phase.until), self._recipe.phases[-1])
+            yield self._recipe.batch, int(rng.choice(phase.sizes))
+
+    def _train_step(self, batch: Batch, share: float) -> float:
+        self._model.train()
+        set_learning_rate(self._optimizer, self._recipe, share)
+        image = torch.from_numpy(batch.image).to(self._device, memory_format=torch.channels_last)
+        mask = torch.from_numpy(batch.mask).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=_computes_bfloat16(self._device)):
+            predictions = self._model.predict(image)
+        loss = total_loss(predictions, mask, self._recipe)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)
+        self._optimizer.step()
+        self._average.update(self._model)
+        return float(loss.detach())
+
+    def _check(self, loss: float, share: float) -> None:
+        """Measure the averaged weights on the held-out photographs, keep them if they are the best, and save the state."""
+        figures = check_held_out(self._average.model, self._held_out, self._recipe.size, self._normalisation)
+        if figures.mae < self._state.best_mae:
+            self._state.best_mae = figures.mae
+            save_checkpoint(self._job.output / "best.pth", self._result(figures))
+        self._log({"loss": loss, "share": round(share, 4), **asdict(figures)})
+        self._save()
+
+    def _result(self, figures: HeldOutFigures) -> Checkpoint:
+        recipe, job = self._recipe, self._job
+        facts = ModelFacts(
+            name=recipe.name,
+            width=recipe.size,
+            height=recipe.size,
+            mean=self._normalisation.mean,
+            std=self._normalisation.std,
+            training_data=job.training_data,
+            licence=job.licence,
+        )
+        return Checkpoint(self._average.model, facts, {f"held_out_{key}": value for key, value in asdict(figures).items()})
+
+    def _log(self, facts: dict[str, float]) -> None:
+        line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}
+        self._job.output.mkdir(parents=True, exist_ok=True)
+        with (self._job.output / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _save(self) -> None:
+        content = {
+            "format": STATE_FORMAT,
+            "config": self._recipe.config.to_json(),
+            "state": asdict(self._state),
+            "model": self._model.state_dict(),
+            "average": self._average.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+        with written_whole(self._job.output / "last.pth") as temporary:
+            torch.save(content, temporary)
+
+    def _restore(self) -> None:
+        path = self._job.output / "last.pth"
+        content: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
+        if content.get("format") != STATE_FORMAT or content["config"] != self._recipe.config.to_json():
+            raise ModelError(f"{path} is the state of another network; choose another output folder.")
+        self._state = _State(**content["state"])
+        self._model.load_state_dict(content["model"])
+        self._average.model.load_state_dict(content["average"])
+        self._optimizer.load_state_dict(content["optimizer"])
+
+
+def train(recipe: Recipe, job: TrainingJob) -> Checkpoint:
+    """Train by `recipe`, or resume where `job.output` holds the state of an earlier run; gives the best checkpoint."""
+    trainer = Trainer(recipe, job)
+    write_text(job.output / "recipe.json", json.dumps(asdict(recipe), indent=2) + "\n")
+    return load_checkpoint(trainer.run())
+
+
+def _progress() -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    return Progress(TextColumn("{task.description}"), *columns)
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there: on GPUs that have it, and on CPUs with AVX-512 BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
