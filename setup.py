@@ -2,16 +2,19 @@
 
 from setuptools import find_packages, setup
 
-STAGES = ("network", "training", "calibration", "builder", "runtime", "benchmarks")
+FOLDERS = {
+    "br2net": "app",
+    "br2net.network": "network",
+    "br2net.training": "training",
+    "br2net.calibration": "calibration",
+    "br2net.builder": "builder",
+    "br2net.runtime": "runtime",
+    "br2net.benchmarks": "benchmarks",
+}
 
-packages = ["br2net"]
-package_dir = {"br2net": "app"}
-for subpackage in find_packages("app"):
-    packages.append(f"br2net.{subpackage}")
-    package_dir[f"br2net.{subpackage}"] = "app/" + subpackage.replace(".", "/")
-for stage in STAGES:
-    package_dir[f"br2net.{stage}"] = stage
-    packages.append(f"br2net.{stage}")
-    packages += [f"br2net.{stage}.{subpackage}" for subpackage in find_packages(stage)]
+package_dir = dict(FOLDERS)
+for package, folder in FOLDERS.items():
+    for subpackage in find_packages(folder):
+        package_dir[f"{package}.{subpackage}"] = f"{folder}/{subpackage.replace('.', '/')}"
 
-setup(packages=packages, package_dir=package_dir)
+setup(packages=list(package_dir), package_dir=package_dir)

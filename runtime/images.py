@@ -1,12 +1,7 @@
 """Reading photographs as they come, and writing pictures whole or not at all."""
 
 import glob
-import io
-import os
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -32,8 +27,7 @@ def read_image(path: Path) -> Frame:
     data = _read_bytes(path)
     _refuse_cut_short(path, data)
     try:
-        with _silent_stderr():
-            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise ImageError(f"{path} cannot be decoded ({error.err}).") from error
     if decoded is None:
@@ -120,27 +114,21 @@ def _read_bytes(path: Path) -> bytes:
 
 def _refuse_cut_short(path: Path, data: bytes) -> None:
     """OpenCV decodes the part of a cut JPEG or PNG that is there and leaves the rest grey: tell it by the end marker."""
-    stream = io.BytesIO(data)
-    magic = stream.read(8)
-    if magic.startswith(b"\xff\xd8\xff") and b"\xff\xd9" not in data[-65536:]:
+    if data.startswith(b"\xff\xd8\xff") and not _has_jpeg_end(data):
         raise ImageError(f"{path} is cut short: the end of the JPEG is missing.")
-    if magic == b"\x89PNG\r\n\x1a\n" and b"IEND" not in data[-65536:]:
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" not in data[-65536:]:
         raise ImageError(f"{path} is cut short: the end of the PNG is missing.")
 
 
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Keep the decoders' own warnings off stderr; they go to a file descriptor, past Python's `sys.stderr`."""
-    try:
-        descriptor = sys.__stderr__.fileno() if sys.__stderr__ else 2
-        saved = os.dup(descriptor)
-    except (OSError, ValueError):  # no stderr to keep clean
-        yield
-        return
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), descriptor)
-        try:
-            yield
-        finally:
-            os.dup2(saved, descriptor)
-            os.close(saved)
+def _has_jpeg_end(data: bytes) -> bool:
+    """Whether an end marker follows the first scan; markers inside header segments (an EXIF thumbnail's) do not count."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # padding
+            position += 1
+            continue
+        if marker == 0xDA:  # start of scan: compressed data from here on
+            return data.find(b"\xff\xd9", position) >= 0
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False

@@ -82,27 +82,6 @@ class ModelMetadata:
         return replace(self, precision=precision)
 
 
-def read_onnx_metadata(path: Path) -> ModelMetadata:
-    """Read the metadata of an ONNX file without loading its weights into an engine.
-
-    Raises:
-        ModelError: if the file is missing, is no ONNX, or carries no br2net metadata.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except FileNotFoundError:
-        raise ModelError(f"There is no file {path}.") from None
-    except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is not an ONNX file ({error}).") from error
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            return ModelMetadata.from_json(entry.value, str(path))
-    raise ModelError(f"{path} carries no br2net metadata; make it with `br2net export`.")
-
-
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as hex digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -3,7 +3,7 @@
 Recognised are, with any case of the folder names:
 
 - `images/` and `masks/`, and the other usual names of the two folders (`image/` and `gt/`, `source/` and `gt/`, ..);
-- Shi et al.: `image/out_of_focus0001.jpg` and `gt/out_of_focus0001.png`; the motion-blurred half beside them is left out;
+- Shi et al.: `image/out_of_focus0001.jpg` and `gt/out_of_focus0001.png`; the motion-blurred ones are left out;
 - DUT: `DUT500S-Testing/` and `DUT500GT-Testing/`, `DUT600S_Training/` and `DUT600GT_Training/`, `dut500-source/` and
   `dut500-gt/`. Its masks are white = in focus, so they are inverted;
 - CTCUG: an image and a mask folder of the usual names, white = blurred.
@@ -55,7 +55,7 @@ def find_pairs(folder: Path, split: Path | None = None, invert_masks: bool = Fal
 
     Args:
         folder: of the data set, or its image folder, beside which the mask folder stands.
-        split: text file with one stem per line; only these are taken. Blank lines and lines with `#` in front are skipped.
+        split: text file with one stem per line; only these are taken. Blank lines and `#` lines are skipped.
         invert_masks: the masks are white = in focus. DUT's are recognised as such by themselves, and a warning says so.
 
     Raises:
@@ -139,7 +139,7 @@ def _find_folders(folder: Path) -> tuple[Path, Path, bool]:
     """Image folder, mask folder, and whether they are DUT's."""
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}.")
-    found = [both for both in _folder_pairs(_subfolders(folder))]
+    found = list(_folder_pairs(_subfolders(folder)))
     if not found:  # the image folder itself may have been named
         found = [both for both in _folder_pairs(_subfolders(folder.absolute().parent)) if both[0].name == folder.name]
     if not found:

@@ -1,0 +1,60 @@
+# What there is to run: `make help`. Needs Python 3.11 or newer, a C++ compiler, CMake 3.18 and a package registry.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+PIP_ARGS ?=
+TEST_ARGS ?=
+
+BIN := $(VENV)/bin
+DEMO_BIN := $(DEMO_VENV)/bin
+SETUP := pyproject.toml setup.py setup.cfg
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check install lint native tests clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DEMO_VENV)/.installed ## find what is out of focus in one photograph, in an environment of its own
+	@photograph="$$($(DEMO_BIN)/python -c 'import sklearn.datasets as d, pathlib; print(pathlib.Path(d.__file__).parent / "images" / "flower.jpg")')" \
+		&& $(DEMO_BIN)/br2net detect "$$photograph" -o demo && cp "$$photograph" demo/flower.jpg
+	@echo "The pictures are in $(CURDIR)/demo: flower.jpg, flower_blur.png (white = blurred) and flower_overlay.png."
+
+test: install lint native tests ## everything that has to pass: format, lint, types, imports, native build, tests
+
+check: TEST_ARGS += -m "not slow"
+check: lint tests ## the quick part of `make test`, in the environment that it made
+
+# The editable install is a farm of links made at install time, so it is made anew each time: seconds, no download.
+install: $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+native: ## the C++ part
+	cmake -S . -B build/cmake -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/cmake --parallel 2
+
+tests:
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(TEST_ARGS)
+
+# torch first and by itself: the extras then keep it, whichever build of it this is.
+$(VENV)/.installed: $(SETUP) constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(PIP_ARGS) --upgrade pip
+	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt torch setuptools wheel
+	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DEMO_VENV)/.installed: $(SETUP) $(shell find app runtime -name '*.py' -o -name '*.onnx')
+	test -x $(DEMO_BIN)/python || $(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_BIN)/pip install --quiet $(PIP_ARGS) '.[demo]'
+	touch $@
+
+clean: ## remove what these targets made, environments included
+	rm -rf build dist demo $(VENV) $(DEMO_VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,54 @@
+"""The command line. Each verb is one module here; its heavy imports stand inside its function, so that `--help` is quick."""
+
+import sys
+
+import typer
+
+from br2net import __version__
+from br2net.cli.detect import detect
+from br2net.cli.evaluate import evaluate
+from br2net.cli.export import export
+from br2net.cli.inspect import inspect
+from br2net.cli.models import models
+from br2net.cli.train import train
+from br2net.errors import Br2netError
+
+VERBS = (detect, evaluate, train, export, inspect, models)
+
+app = typer.Typer(
+    name="br2net",
+    help="Finds what is out of focus, pixel by pixel.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in VERBS:
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"br2net {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 2 on wrong use or bad input, 3 when a gate refuses, 130 on Ctrl-C."""
+    try:
+        app()
+    except Br2netError as error:
+        typer.echo(f"br2net: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("br2net: stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        sys.exit(0)

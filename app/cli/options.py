@@ -1,0 +1,29 @@
+"""Options that several verbs share, and how their texts are read."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from br2net.errors import InputError
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="A shipped model, an ONNX file or a checkpoint.")]
+BackendOption = Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, or a device by the backend's name for it, as cpu or gpu.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto (what the device does best), fp32, bf16 or fp16.")]
+SizeOption = Annotated[str | None, typer.Option(metavar="WxH", help="Input size, multiples of 32.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Read `640x384` as (640, 384), width first; None stays None.
+
+    Raises:
+        InputError: if the text is of another form.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
+    if match is None:
+        raise InputError(f"A size is written WxH, as 640x384; {text!r} is not.")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,130 @@
+"""The detector: from frames to blur maps."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.blur_map import BlurMap
+from br2net.errors import ImageError
+from br2net.runtime.backend import Backend, InferenceOptions
+from br2net.runtime.backends import open_backend
+from br2net.runtime.images import read_image
+from br2net.runtime.metadata import ModelMetadata
+from br2net.runtime.postprocessing import to_frame_size
+from br2net.runtime.preprocessing import preprocess
+from br2net.zoo import DEFAULT_MODEL, find_model
+
+Frame = NDArray[np.uint8]
+FrameOrPath = Frame | str | Path
+BATCH = 8
+
+
+class Detector:
+    """Finds what is out of focus. One thread at a time may use a detector; make one for each thread.
+
+    Example:
+        >>> detector = Detector.load("mobile")
+        >>> result = detector("photograph.jpg")
+        >>> result.blurred_fraction
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        """Wrap a loaded backend; the detector owns it from here on and closes it."""
+        self._backend = backend
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        backend: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        size: tuple[int, int] | None = None,
+        threads: int = 0,
+    ) -> "Detector":
+        """Load a model.
+
+        Args:
+            model: name of a shipped model, or path of an ONNX file or a checkpoint.
+            backend: `auto`, `openvino`, `onnxruntime` or `torch` (checkpoints).
+            device: `auto`, or a device by the backend's name for it.
+            precision: `auto` for what the device does best, or `fp32`, `bf16`, `fp16` where the backend has it.
+            size: input `(width, height)` in pixels, multiples of 32; None for the model's default.
+            threads: CPU threads; 0 for all.
+
+        Raises:
+            Br2netError: one of its classes; the sentence says what was wrong and what to do.
+        """
+        return cls(open_backend(find_model(model), backend, InferenceOptions(device, precision, size, threads)))
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model says of itself."""
+        return self._backend.metadata
+
+    @property
+    def backend(self) -> Backend:
+        """The backend underneath: its name, device and the precision in force."""
+        return self._backend
+
+    @overload
+    def __call__(self, frames: FrameOrPath) -> BlurMap: ...
+
+    @overload
+    def __call__(self, frames: Sequence[FrameOrPath]) -> list[BlurMap]: ...
+
+    def __call__(self, frames: FrameOrPath | Sequence[FrameOrPath]) -> BlurMap | list[BlurMap]:
+        """Detect in one frame, or in several at once.
+
+        Args:
+            frames: a frame, uint8 `(H, W, 3)` BGR as OpenCV gives it, or the path of an image; or a list of these, of
+                any sizes, which is computed in batches.
+
+        Returns:
+            One `BlurMap` for one frame; a list of them, in the same order, for a list.
+
+        Raises:
+            ImageError: if a frame is not of that kind, or an image cannot be read.
+        """
+        if isinstance(frames, str | Path | np.ndarray):
+            return self._detect([_to_frame(frames)])[0]
+        results: list[BlurMap] = []
+        for start in range(0, len(frames), BATCH):
+            results += self._detect([_to_frame(item) for item in frames[start : start + BATCH]])
+        return results
+
+    def _detect(self, frames: list[Frame]) -> list[BlurMap]:
+        began = time.perf_counter()
+        backend = self._backend
+        batch = preprocess(frames, backend.width, backend.height, backend.metadata.normalisation)
+        blur = backend.infer(batch)[:, 0]
+        maps = [to_frame_size(item, frame.shape[1], frame.shape[0]) for item, frame in zip(blur, frames, strict=True)]
+        latency_ms = (time.perf_counter() - began) * 1000.0 / len(frames)
+        return [BlurMap(item, latency_ms) for item in maps]
+
+    def close(self) -> None:
+        """Free the model; the detector cannot be used afterwards."""
+        self._backend.close()
+
+    def __enter__(self) -> "Detector":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _to_frame(item: FrameOrPath) -> Frame:
+    if isinstance(item, str | Path):
+        return read_image(Path(item))
+    if not isinstance(item, np.ndarray) or item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3 or not item.size:
+        kind = f"{item.dtype} {item.shape}" if isinstance(item, np.ndarray) else type(item).__name__
+        raise ImageError(f"A frame is uint8 of shape (H, W, 3), BGR; this is {kind}.")
+    return item

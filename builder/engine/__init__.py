@@ -1,0 +1,15 @@
+"""TensorRT engines: built from an ONNX file, compared with it, cached. TensorRT is imported by the first call that needs it."""
+
+from br2net.builder.engine.build import build_engine, refit_engine
+from br2net.builder.engine.cache import EngineKey, cache_folder, cached_engine
+from br2net.builder.engine.options import BuildOptions, Hardware
+
+__all__ = [
+    "BuildOptions",
+    "EngineKey",
+    "Hardware",
+    "build_engine",
+    "cache_folder",
+    "cached_engine",
+    "refit_engine",
+]

@@ -1,0 +1,224 @@
+"""What an ONNX file is: metadata, inputs and outputs, multiply-accumulates and parameters, layer by layer."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from br2net.errors import ModelError
+from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
+
+Shape = tuple[int, ...]
+MULTIPLYING = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node that multiplies. macs: multiply-accumulates for one image; element_type: of its weights or second input."""
+
+    name: str
+    operator: str
+    output_shape: Shape
+    macs: int
+    parameters: int
+    element_type: str
+
+
+@dataclass(frozen=True)
+class OnnxSummary:
+    """Facts of an ONNX file.
+
+    Attributes:
+        metadata: None for a file that this package did not make.
+        inputs, outputs: name to text of shape and element type, symbols kept.
+        counted_size: input shape that multiply-accumulates are counted at, batch 1.
+        macs: multiply-accumulates of one image, in convolutions and matrix products.
+        parameters: floating-point numbers stored as weights; constants of index type do not count.
+        operators: how often each operator occurs.
+    """
+
+    path: Path
+    size_bytes: int
+    opset: int
+    metadata: ModelMetadata | None
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    counted_size: Shape
+    macs: int
+    parameters: int
+    operators: dict[str, int]
+    layers: tuple[Layer, ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and text of each fact, for a table."""
+        rows = []
+        if self.metadata is not None:
+            facts = self.metadata
+            rows += [
+                ("model", f"{facts.name}, {facts.form}, {facts.precision}"),
+                ("backbone", facts.backbone),
+                ("trained on", facts.training_data),
+                ("licence", facts.licence),
+                ("weights", facts.weights_sha256[:16]),
+                ("figures", ", ".join(f"{name} {value:.4g}" for name, value in facts.figures.items()) or "none"),
+            ]
+        rows += [(f"input {name}", text) for name, text in self.inputs.items()]
+        rows += [(f"output {name}", text) for name, text in self.outputs.items()]
+        counted = "x".join(str(item) for item in self.counted_size)
+        rows += [
+            ("multiply-accumulates", f"{self.macs / 1e9:.3f} G at {counted}"),
+            ("parameters", f"{self.parameters / 1e6:.3f} M"),
+            ("operators", ", ".join(f"{count} {name}" for name, count in self.operators.items())),
+            ("file", f"{self.size_bytes / 1e6:.1f} MB, opset {self.opset}"),
+        ]
+        return rows
+
+
+def inspect_onnx(path: Path) -> OnnxSummary:
+    """Read an ONNX file, of this package or of another, and count its work.
+
+    Symbolic sizes are counted at the default size of the metadata (or 320), batch 1.
+
+    Raises:
+        ModelError: if the file is missing or no ONNX.
+    """
+    model = _load(path)
+    metadata = _metadata(model, path)
+    inputs = {item.name: _text(item) for item in _real_inputs(model.graph)}
+    outputs = {item.name: _text(item) for item in model.graph.output}
+    counted = _fix_sizes(model, metadata)
+    shapes = _shapes(model.graph)
+    if any(node.output[0] not in shapes for node in model.graph.node if node.op_type in MULTIPLYING):
+        shapes |= _shapes_by_openvino(path, counted)
+    layers = tuple(_layers(model, shapes))
+    weights = [item for item in model.graph.initializer if item.data_type in _FLOATING]
+    operators = Counter(node.op_type for node in model.graph.node)
+    return OnnxSummary(
+        path=path,
+        size_bytes=path.stat().st_size,
+        opset=max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0),
+        metadata=metadata,
+        inputs=inputs,
+        outputs=outputs,
+        counted_size=counted,
+        macs=sum(layer.macs for layer in layers),
+        parameters=sum(math.prod(item.dims) for item in weights),
+        operators=dict(operators.most_common()),
+        layers=layers,
+    )
+
+
+_FLOATING = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE, TensorProto.INT8)
+
+
+def _load(path: Path) -> ModelProto:
+    try:
+        model = onnx.load(path)
+    except FileNotFoundError:
+        raise ModelError(f"There is no file {path}.") from None
+    except (OSError, DecodeError, ValueError) as error:
+        raise ModelError(f"{path} is not an ONNX file.") from error
+    if not model.graph.node or not model.opset_import:
+        raise ModelError(f"{path} is not an ONNX file.")
+    return model
+
+
+def _metadata(model: ModelProto, path: Path) -> ModelMetadata | None:
+    texts = [item.value for item in model.metadata_props if item.key == METADATA_KEY]
+    return ModelMetadata.from_json(texts[0], str(path)) if texts else None
+
+
+def _real_inputs(graph: GraphProto) -> list[ValueInfoProto]:
+    weights = {item.name for item in graph.initializer}
+    return [item for item in graph.input if item.name not in weights]
+
+
+def _text(value: ValueInfoProto) -> str:
+    tensor = value.type.tensor_type
+    sizes = [item.dim_param or str(item.dim_value or "?") for item in tensor.shape.dim]
+    return f"{' x '.join(sizes)} {_type_name(tensor.elem_type)}"
+
+
+def _type_name(element_type: int) -> str:
+    return TensorProto.DataType.Name(element_type).lower()
+
+
+def _fix_sizes(model: ModelProto, metadata: ModelMetadata | None) -> Shape:
+    """Give the inputs one image of a definite size, and infer every other shape from it; gives the first input's shape."""
+    default = (1, 3, metadata.height, metadata.width) if metadata else (1, 3, 320, 320)
+    for value in _real_inputs(model.graph):
+        for axis, item in enumerate(value.type.tensor_type.shape.dim):
+            symbolic = not item.HasField("dim_value")
+            if axis == 0 or symbolic:
+                item.dim_value = default[axis] if axis < 4 else 1
+    had_symbols = any(item.dim_param for value in model.graph.value_info for item in value.type.tensor_type.shape.dim)
+    first = _real_inputs(model.graph)
+    counted = tuple(item.dim_value for item in first[0].type.tensor_type.shape.dim) if first else ()
+    if had_symbols or not model.graph.value_info or counted[:1] != (1,):
+        del model.graph.value_info[:]
+        for value in model.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))
+    return counted
+
+
+def _shapes(graph: GraphProto) -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {item.name: tuple(item.dims) for item in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shape = value.type.tensor_type.shape
+        if value.type.tensor_type.HasField("shape") and all(item.HasField("dim_value") for item in shape.dim):
+            shapes[value.name] = tuple(item.dim_value for item in shape.dim)
+    return shapes
+
+
+def _shapes_by_openvino(path: Path, counted: Shape) -> dict[str, Shape]:
+    """Shapes of a graph whose sizes are computed inside it, which ONNX's own inference does not follow."""
+    import openvino
+
+    try:
+        model = openvino.Core().read_model(path)
+        model.reshape(list(counted))
+    except RuntimeError as error:
+        raise ModelError(f"The shapes inside {path} cannot be inferred, so its work cannot be counted.") from error
+    shapes = {}
+    for operation in model.get_ordered_ops():
+        for output in operation.outputs():
+            if output.get_partial_shape().is_static:
+                shapes |= {name: tuple(output.get_shape()) for name in output.get_names()}
+    return shapes
+
+
+def _layers(model: ModelProto, shapes: Mapping[str, Shape]) -> list[Layer]:
+    weights = {item.name: item for item in model.graph.initializer}
+    layers = []
+    for node in model.graph.node:
+        if node.op_type not in MULTIPLYING:
+            continue
+        output = shapes.get(node.output[0], ())
+        own = [weights[name] for name in node.input if name in weights]
+        kind = _type_name(own[0].data_type) if own else "computed"
+        parameters = sum(math.prod(item.dims) for item in own)
+        name = node.name or node.output[0]
+        layers.append(Layer(name, node.op_type, output, _macs(node, output, shapes), parameters, kind))
+    return layers
+
+
+def _macs(node: NodeProto, output: Shape, shapes: Mapping[str, Shape]) -> int:
+    first, second = (shapes.get(name, ()) for name in node.input[:2])
+    if node.op_type == "Conv":
+        return math.prod(output) * math.prod(second[1:])
+    if node.op_type == "ConvTranspose":
+        return math.prod(first) * math.prod(second[1:])
+    if node.op_type == "Gemm":
+        return math.prod(output) * first[0 if _attribute(node, "transA") else 1]
+    return math.prod(output) * (first[-1] if first else 0)
+
+
+def _attribute(node: NodeProto, name: str) -> int:
+    values = [item for item in node.attribute if item.name == name and item.type == AttributeProto.INT]
+    return int(values[0].i) if values else 0

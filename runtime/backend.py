@@ -1,0 +1,93 @@
+"""The interface of an inference backend, and what a user can ask of one."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.errors import InputError
+from br2net.runtime.metadata import ModelMetadata
+
+Batch = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """What a user asks of a backend.
+
+    Attributes:
+        device: `auto`, or a device by the backend's own name (`cpu`, `gpu`, `cuda`, …).
+        precision: `auto` for what the device does best with this file, or `fp32`, `bf16`, `fp16`.
+        size: input `(width, height)` in pixels; None for the file's default.
+        threads: CPU threads; 0 for all.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    size: tuple[int, int] | None = None
+    threads: int = 0
+
+
+class Backend(ABC):
+    """A model that is loaded and ready. One thread at a time may use it; `close` frees what it holds.
+
+    Attributes:
+        name: of the backend, as `openvino`.
+        device: where it runs, as `CPU`.
+        precision: what it computes in, as it is in force and not merely as asked.
+        metadata: what the model says of itself.
+        width, height: of its input, pixels.
+    """
+
+    name: str
+    device: str
+    precision: str
+    metadata: ModelMetadata
+    width: int
+    height: int
+    fixed_batch: int | None = None
+
+    def infer(self, batch: Batch) -> Batch:
+        """Compute blur maps.
+
+        Args:
+            batch: float32 `(N, 3, height, width)`, RGB, normalised by the model's own normalisation. A model of a
+                fixed batch size is run as often as needed.
+
+        Returns:
+            float32 `(N, 1, height, width)`, 0..1, 1 = blurred. The array belongs to the caller.
+
+        Raises:
+            InputError: if the batch has another shape.
+            BackendError: if the engine underneath fails.
+        """
+        if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
+            raise InputError(f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted.")
+        if self.fixed_batch is None or len(batch) == self.fixed_batch:
+            return self._run(batch)
+        count = self.fixed_batch
+        parts = []
+        for start in range(0, len(batch), count):
+            part = batch[start : start + count]
+            missing = count - len(part)
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            parts.append(self._run(filled)[: len(part)])
+        return np.concatenate(parts)
+
+    @abstractmethod
+    def _run(self, batch: Batch) -> Batch:
+        """Run one batch whose shape is checked; the result must not be reused by a later call."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the backend holds; it cannot be used afterwards."""
+
+    def __enter__(self) -> "Backend":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,68 @@
+"""An ONNX file as the runtime sees it: its metadata and the input it takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from br2net.errors import InputError, ModelError
+from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
+from br2net.runtime.preprocessing import check_size
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file of this package.
+
+    Attributes:
+        path: of the file.
+        metadata: what it says of itself.
+        batch, width, height: of the input; None where the file takes any.
+    """
+
+    path: Path
+    metadata: ModelMetadata
+    batch: int | None
+    width: int | None
+    height: int | None
+
+    def choose_size(self, wanted: tuple[int, int] | None) -> tuple[int, int]:
+        """Input size `(width, height)` in pixels: the wanted one if the file takes it, else the file's own default.
+
+        Raises:
+            InputError: if the file does not take the wanted size.
+        """
+        fixed = (self.width or self.metadata.width, self.height or self.metadata.height)
+        if wanted is None:
+            return fixed
+        check_size(*wanted)
+        if (self.width, self.height) != (None, None) and wanted != fixed:
+            raise InputError(
+                f"{self.path} takes {fixed[0]}x{fixed[1]} alone, not {wanted[0]}x{wanted[1]}; "
+                f"export it for that size with `br2net export … --size {wanted[0]}x{wanted[1]}`."
+            )
+        return wanted
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read the metadata and the input shape of an ONNX file.
+
+    Raises:
+        ModelError: if the file is missing, is no ONNX, or was not made by this package.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except FileNotFoundError:
+        raise ModelError(f"There is no file {path}.") from None
+    except (OSError, DecodeError, ValueError) as error:
+        raise ModelError(f"{path} is not an ONNX file.") from error
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    if not model.graph.input:
+        raise ModelError(f"{path} is not an ONNX file.")
+    if not texts:
+        raise ModelError(f"{path} carries no br2net metadata; make it with `br2net export`.")
+    metadata = ModelMetadata.from_json(texts[0], str(path))
+    dimensions = model.graph.input[0].type.tensor_type.shape.dim
+    batch, _, height, width = (item.dim_value if item.HasField("dim_value") else None for item in dimensions)
+    return ModelFile(path, metadata, batch, width, height)

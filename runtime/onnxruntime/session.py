@@ -1,0 +1,56 @@
+"""A model loaded by ONNX Runtime."""
+
+from pathlib import Path
+
+import numpy as np
+
+from br2net.errors import BackendError, InputError, MissingDependencyError
+from br2net.runtime.backend import Backend, Batch, InferenceOptions
+from br2net.runtime.model_file import read_model_file
+
+PROVIDERS = {"auto": "CPUExecutionProvider", "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxRuntimeBackend(Backend):
+    """Runs the file as it is: its precision is the file's."""
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, options: InferenceOptions) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependencyError(
+                "ONNX Runtime is not installed; `pip install 'br2net[onnxruntime]'` brings it."
+            ) from error
+        file = read_model_file(path)
+        self.metadata, self.fixed_batch = file.metadata, file.batch
+        self.precision = file.metadata.precision
+        self.width, self.height = file.choose_size(options.size)
+        if options.precision not in ("auto", self.precision):
+            raise InputError(f"ONNX Runtime computes {path} in {self.precision}, as the file says; not {options.precision}.")
+        provider = PROVIDERS.get(options.device)
+        if provider is None or provider not in onnxruntime.get_available_providers():
+            raise InputError(f"ONNX Runtime has no device {options.device} here.")
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+        except Exception as error:  # its exceptions share no base class of their own
+            raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
+        used = self._session.get_providers()[0]
+        if used != provider:
+            raise BackendError(f"ONNX Runtime fell back to {used} instead of {provider}.")
+        self.device = provider.removesuffix("ExecutionProvider")
+
+    def _run(self, batch: Batch) -> Batch:
+        try:
+            results = self._session.run(["blur"], {"image": batch})
+        except Exception as error:  # as above
+            raise BackendError(f"ONNX Runtime failed: {error}") from error
+        return np.asarray(results[0], dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the session."""
+        del self._session

@@ -1,0 +1,90 @@
+"""A model loaded by OpenVINO."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from br2net.errors import BackendError, InputError, MissingDependencyError
+from br2net.runtime.backend import Backend, Batch, InferenceOptions
+from br2net.runtime.model_file import read_model_file
+
+if TYPE_CHECKING:
+    from openvino import InferRequest
+
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+NAMES = {"float": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "f16": "fp16"}
+KEPT_BATCH_SIZES = 4
+
+
+class OpenVINOBackend(Backend):
+    """Compiles one request per batch size, when that size is first seen; the last few are kept."""
+
+    name = "openvino"
+
+    def __init__(self, path: Path, options: InferenceOptions) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingDependencyError("OpenVINO is not installed; `pip install openvino` brings it.") from error
+        file = read_model_file(path)
+        self.metadata, self.fixed_batch = file.metadata, file.batch
+        self.width, self.height = file.choose_size(options.size)
+        self.device = "CPU" if options.device == "auto" else options.device.upper()
+        self._settings = _settings(options)
+        self._requests: dict[int, InferRequest] = {}
+        self._core = openvino.Core()
+        if self.device.split(".")[0] not in {item.split(".")[0] for item in self._core.available_devices}:
+            devices = ", ".join(self._core.available_devices) or "none"
+            raise InputError(f"OpenVINO has no device {self.device} here; it has {devices}.")
+        try:
+            self._model = self._core.read_model(path)
+            self.precision = self._precision_of(self._request(self.fixed_batch or 1))
+        except RuntimeError as error:
+            raise BackendError(f"OpenVINO cannot load {path}: {_first_line(error)}") from error
+
+    def _run(self, batch: Batch) -> Batch:
+        try:
+            request = self._request(len(batch))
+            results = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError(f"OpenVINO failed: {_first_line(error)}") from error
+        return np.array(results[0], dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the compiled models."""
+        self._requests.clear()
+
+    def _request(self, count: int) -> "InferRequest":
+        if count not in self._requests:
+            if len(self._requests) >= KEPT_BATCH_SIZES:
+                self._requests.pop(next(iter(self._requests)))
+            model = self._model.clone()
+            model.reshape([count, 3, self.height, self.width])
+            compiled = self._core.compile_model(model, self.device, self._settings)
+            self._requests[count] = compiled.create_infer_request()
+        return self._requests[count]
+
+    def _precision_of(self, request: "InferRequest") -> str:
+        if self.metadata.precision == "int8":
+            return "int8"
+        hint = request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
+        name = str(hint.get_type_name() if hasattr(hint, "get_type_name") else hint)
+        return NAMES.get(name, name)
+
+
+def _settings(options: InferenceOptions) -> dict[str, Any]:
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if options.precision != "auto":
+        if options.precision not in PRECISIONS:
+            choices = ", ".join(PRECISIONS)
+            raise InputError(f"OpenVINO can compute in {choices}; {options.precision} is a property of the file.")
+        settings["INFERENCE_PRECISION_HINT"] = PRECISIONS[options.precision]
+    if options.threads:
+        settings["INFERENCE_NUM_THREADS"] = options.threads
+    return settings
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""TensorRT: its Python module and its log, shared by what builds engines and what runs them."""

@@ -1,0 +1,73 @@
+"""What gets installed: `br2net` and nothing else, and nothing heavy that was not asked for."""
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import tomllib
+
+import br2net
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_SOURCE = shutil.ignore_patterns(
+    "build", "dist", "demo", "runs", "data", ".*", "*.egg-info", "__pycache__", "*.pt", "docs"
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of a clean copy of the sources: no `build/` of an earlier run can add to it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, folder / "source", ignore=NOT_SOURCE)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), "source"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_installs_nothing_at_top_level_but_br2net(wheel: zipfile.ZipFile) -> None:
+    assert {name.split("/")[0] for name in wheel.namelist()} == {"br2net", f"br2net-{br2net.__version__}.dist-info"}
+
+
+def test_the_wheel_holds_every_module_of_every_stage(wheel: zipfile.ZipFile) -> None:
+    stages = ("network", "training", "calibration", "builder", "runtime", "benchmarks")
+    sources = {f"br2net/{path.relative_to(ROOT)}" for stage in stages for path in (ROOT / stage).rglob("*.py")}
+    sources |= {f"br2net/{path.relative_to(ROOT / 'app')}" for path in (ROOT / "app").rglob("*.py")}
+    assert sources <= set(wheel.namelist())
+
+
+def test_the_wheel_holds_the_models_the_type_marker_and_the_licence(wheel: zipfile.ZipFile) -> None:
+    expected = {f"br2net/models/{path.name}" for path in (ROOT / "app" / "models").glob("*.onnx")}
+    names = wheel.namelist()
+    assert expected | {"br2net/py.typed"} <= set(names)
+    assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_declares_the_console_script(wheel: zipfile.ZipFile) -> None:
+    entry_points = configparser.ConfigParser()
+    entry_points.read_string(wheel.read(f"br2net-{br2net.__version__}.dist-info/entry_points.txt").decode())
+    assert dict(entry_points["console_scripts"]) == {"br2net": "br2net.cli:main"}
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cmake = re.search(r"project\(br2net VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"))
+    assert cmake is not None
+    assert br2net.__version__ == project["version"] == cmake[1]
+
+
+def test_no_folder_at_the_root_hides_the_installed_package() -> None:
+    assert not (ROOT / "br2net").exists()
+
+
+@pytest.mark.parametrize("statement", ["import br2net; br2net.Detector", "import br2net.cli", "import br2net.runtime"])
+def test_importing_what_runs_on_the_edge_imports_no_torch(statement: str) -> None:
+    code = f"{statement}; import sys; print(sorted({{'torch', 'modelopt', 'tensorrt', 'pycuda'}} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[]"
