@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import GateError, MissingDependencyError, ModelError
+from br2net.runtime.images import read_image
 
 Maps = NDArray[np.float32]
 
@@ -52,6 +54,12 @@ TOLERANCES = {  # an engine against its own ONNX, by the precision of that ONNX
     "fp16": Tolerance(largest=0.15, mean=0.005),
     "int8": Tolerance(largest=0.5, mean=0.02),
 }
+
+
+def packaged_photograph() -> NDArray[np.uint8]:
+    """The real photograph that comes with this package: uint8 `(427, 640, 3)` BGR."""
+    with resources.as_file(resources.files("br2net.builder").joinpath("reference/flower.jpg")) as path:
+        return read_image(path)
 
 
 def difference(maps: Sequence[Maps], references: Sequence[Maps]) -> Difference:

@@ -112,9 +112,10 @@ def read_mask(pair: Pair) -> NDArray[np.float32]:
         raw = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH) if data.size else None
     except cv2.error as error:
         raise DatasetError(f"The mask {pair.mask} cannot be decoded ({error.err}).") from error
-    if raw is None or not np.issubdtype(raw.dtype, np.integer):
+    if raw is None or raw.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"The mask {pair.mask} is not an image of 8 or 16 bit.")
-    white = 1 if raw.max(initial=0) == 1 else int(np.iinfo(raw.dtype).max)
+    largest = 255 if raw.dtype == np.uint8 else 65535
+    white = 1 if raw.max(initial=0) == 1 else largest
     mask = raw.astype(np.float32) / np.float32(white)
     return np.subtract(1, mask, dtype=np.float32) if pair.inverted else mask
 

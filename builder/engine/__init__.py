@@ -1,4 +1,4 @@
-"""TensorRT engines: built from an ONNX file, compared with it, cached. TensorRT is imported by the first call that needs it."""
+"""TensorRT engines: built from an ONNX file, compared with it, cached. The first call for TensorRT imports it."""
 
 from br2net.builder.engine.build import build_engine, refit_engine
 from br2net.builder.engine.cache import EngineKey, cache_folder, cached_engine

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.builder.comparison import TOLERANCES, Tolerance, difference, reference_maps
+from br2net.builder.comparison import TOLERANCES, Tolerance, difference, packaged_photograph, reference_maps
 from br2net.builder.engine.layers import mostly_fp32
 from br2net.builder.engine.options import BuildOptions, Hardware, compute_capability_of
 from br2net.builder.engine.source import OnnxSource, read_source, resolve_profile
@@ -36,7 +36,8 @@ def build_engine(
         onnx: exported by br2net, of any precision.
         out: the engine file; its sidecar gets `.json` behind it.
         options: how to build.
-        frames: photographs, uint8 `(H, W, 3)` BGR, on which the engine is compared with the ONNX where this machine can run it.
+        frames: photographs, uint8 `(H, W, 3)` BGR, on which the engine is compared with the ONNX where this machine can
+            run it; the photograph in this package where there are none.
         tolerance: largest accepted difference; None for the one of the file's precision.
         show_progress: show bars on stderr.
 
@@ -45,9 +46,9 @@ def build_engine(
 
     Raises:
         MissingDependencyError: if TensorRT is not installed.
-        InputError, ModelError, EngineError: if the file or an option is not fit, or the build fails. Nothing is written then.
-        GateError: if the engine's maps differ too much from the ONNX. Nothing is written then.
-        KeyboardInterrupt: on Ctrl-C, after TensorRT has stopped. Nothing is written then.
+        InputError, ModelError, EngineError: if the file or an option is not fit, or the build fails.
+        GateError: if the engine's maps differ too much from the ONNX.
+        KeyboardInterrupt: on Ctrl-C, after TensorRT has stopped. Nothing is written after any of these.
     """
     options = options or BuildOptions()
     source = read_source(onnx)
@@ -109,10 +110,7 @@ def _checked(
     warning = mostly_fp32(record.layers, precision)
     if warning:
         _log.warning(warning)
-    if not frames:
-        _log.warning("The engine was not compared with %s: no images were given.", source.path)
-        return record
-    batches = comparison_batches(record, frames)
+    batches = comparison_batches(record, frames or [packaged_photograph()])
     references = reference_maps(source.path, batches)
     found = difference(run_plan(plan, source.input_name, source.output_name, batches), references)
     (tolerance or TOLERANCES[precision]).check(found, "The engine", str(source.path))
@@ -140,7 +138,7 @@ def _record(
 
 
 def _built_for(options: BuildOptions, gpu: Gpu | None) -> tuple[str, tuple[str, ...]]:
-    """GPU name (empty for whole compute capabilities) and compute capabilities that a build with these options is for."""
+    """GPU name, empty for whole compute capabilities, and compute capabilities that such a build is for."""
     if options.targets:
         return "", tuple(compute_capability_of(target) for target in options.targets)
     if gpu is None:

@@ -1,4 +1,4 @@
-"""From build options to TensorRT's builder configuration. Precision flags are never set: the network is strongly typed."""
+"""From build options to TensorRT's builder configuration. No precision flags: the network is strongly typed."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -82,7 +82,7 @@ def add_profile(builder: trt.Builder, config: trt.IBuilderConfig, source: OnnxSo
 
 
 def _dims(shape: InputShape) -> trt.Dims:
-    return trt.Dims((shape.batch, 3, shape.height, shape.width))
+    return trt.Dims([shape.batch, 3, shape.height, shape.width])
 
 
 def set_targets(config: object, module: Any, library: Library, targets: tuple[str, ...], gpu: Gpu | None) -> None:

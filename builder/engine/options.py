@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from br2net.errors import InputError
 from br2net.runtime.engine_file import InputShape, Profile
@@ -29,7 +30,8 @@ class BuildOptions:
         version_compatible: let later TensorRT versions of the same major number run it.
         hardware: which GPUs it is for.
         strip_weights: leave the weights out of the plan; `refit_engine` fills them in from the ONNX file.
-        dla_core: build for this deep learning accelerator of a Jetson, what it cannot do on the GPU; None for the GPU alone.
+        dla_core: build for this deep learning accelerator of a Jetson, with the GPU for what it cannot do; None for the
+            GPU alone.
         targets: TensorRT for RTX only: compute capabilities as `sm89` to build for ahead of time, or `any`.
         timing_cache: keep measured layer times for the next build on this machine.
     """
@@ -77,7 +79,7 @@ def parse_profile(batch: str, size: str) -> Profile:
     sizes = _triple(size, r"\d+x\d+", "size", "320x320 or 256x256:320x320:640x640")
     pixels = [tuple(map(int, text.split("x"))) for text in sizes]
     shapes = [InputShape(int(b), width, height) for b, (width, height) in zip(batches, pixels, strict=True)]
-    for smaller, larger in zip(shapes, shapes[1:], strict=False):
+    for smaller, larger in pairwise(shapes):
         if any(low > high for low, high in zip(smaller.sides(), larger.sides(), strict=True)):
             raise InputError(f"A profile goes from small to large, and {smaller} is not smaller than {larger}.")
     if min(shapes[0].sides()) < 1:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from br2net.errors import InputError, ModelError
 from br2net.runtime.engine_file import InputShape, Profile
-from br2net.runtime.metadata import ModelMetadata, read_onnx_metadata, sha256_of
+from br2net.runtime.metadata import ModelMetadata, sha256_of
+from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import check_size
 
 _FREE = -1
@@ -39,13 +40,13 @@ def read_source(path: Path) -> OnnxSource:
     """Look at an ONNX file.
 
     Raises:
-        ModelError: if it is no ONNX, carries no br2net metadata, has an opset newer than the onnx package knows, or has another
-            number of inputs and outputs than one each.
+        ModelError: if it is no ONNX, carries no br2net metadata, has an opset newer than the onnx package knows,
+            or has not one input and one output.
     """
     import onnx
     from onnx.defs import onnx_opset_version
 
-    metadata = read_onnx_metadata(path)
+    file = read_model_file(path)
     model = onnx.load(path, load_external_data=False)
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > onnx_opset_version():
@@ -62,15 +63,15 @@ def read_source(path: Path) -> OnnxSource:
     if len(dims) != 4 or dims[1] != 3:
         raise ModelError(f"{path} has an input of shape {dims}; a BR²Net has (N, 3, height, width).")
     sides = (dims[0], dims[3], dims[2])
-    return OnnxSource(path, sha256_of(path), metadata, inputs[0].name, model.graph.output[0].name, sides)
+    return OnnxSource(path, sha256_of(path), file.metadata, inputs[0].name, model.graph.output[0].name, sides)
 
 
 def resolve_profile(source: OnnxSource, wanted: Profile | None) -> Profile:
     """The profile to build for.
 
     Raises:
-        InputError: if the file is dynamic and none is wanted, the file's fixed sides are not the wanted ones, or a size is not a
-            multiple of 32.
+        InputError: if the file is dynamic and none is wanted, the file's fixed sides are not the wanted ones, or a size
+            is not a multiple of 32.
     """
     if wanted is None:
         if source.is_dynamic():

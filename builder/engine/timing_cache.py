@@ -13,7 +13,7 @@ from br2net.runtime.tensorrt.api import trt
 def timing_cache_path(library: Library, gpu: Gpu | None) -> Path:
     """Where the layer times of this TensorRT on this GPU are."""
     machine = f"{gpu.name}-sm{gpu.compute_capability}" if gpu else "no-gpu"
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{library.flavour}-{library.version}-{machine}")
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", f"{library.flavour}-{library.version}-{machine}")
     return cache_folder() / "timing" / f"{name}.cache"
 
 

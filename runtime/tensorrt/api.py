@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from br2net.errors import InputError, MissingDependencyError
 from br2net.runtime.engine_file import RTX, TENSORRT, Library
 
+__all__ = ["FLAVOUR", "find_tensorrt", "library", "trt"]
+
 _PIP_LINE = (
     "TensorRT is not installed; bring it with `pip install tensorrt-cu13` (or `tensorrt-cu12`, as your CUDA), with "
     "`pip install tensorrt-rtx` for TensorRT for RTX, or on a Jetson with `sudo apt install python3-libnvinfer`."

@@ -5,7 +5,6 @@ import builtins
 import numpy
 import typing
 import typing_extensions
-__all__: list[str] = ['APILanguage', 'ActivationType', 'AllocatorFlag', 'BoundingBoxFormat', 'Builder', 'BuilderFlag', 'CalibrationAlgoType', 'CumulativeOperation', 'DataType', 'DeviceType', 'DimensionOperation', 'Dims', 'Dims2', 'Dims3', 'Dims4', 'DimsExprs', 'DimsHW', 'DynamicPluginTensorDesc', 'ElementWiseOperation', 'EngineCapability', 'EngineInspector', 'ErrorCode', 'ErrorCodeTRT', 'ExecutionContextAllocationStrategy', 'FallbackString', 'FillOperation', 'GatherMode', 'HardwareCompatibilityLevel', 'IActivationLayer', 'IAlgorithm', 'IAlgorithmContext', 'IAlgorithmIOInfo', 'IAlgorithmSelector', 'IAlgorithmVariant', 'IAssertionLayer', 'IBuilderConfig', 'ICastLayer', 'IConcatenationLayer', 'IConditionLayer', 'IConstantLayer', 'IConvolutionLayer', 'ICudaEngine', 'ICumulativeLayer', 'IDebugListener', 'IDeconvolutionLayer', 'IDequantizeLayer', 'IDimensionExpr', 'IDynamicQuantizeLayer', 'IEinsumLayer', 'IElementWiseLayer', 'IErrorRecorder', 'IExecutionContext', 'IExprBuilder', 'IFillLayer', 'IGatherLayer', 'IGpuAllocator', 'IGpuAsyncAllocator', 'IGridSampleLayer', 'IHostMemory', 'IIdentityLayer', 'IIfConditional', 'IIfConditionalBoundaryLayer', 'IIfConditionalInputLayer', 'IIfConditionalOutputLayer', 'IInt8Calibrator', 'IInt8EntropyCalibrator', 'IInt8EntropyCalibrator2', 'IInt8LegacyCalibrator', 'IInt8MinMaxCalibrator', 'IIteratorLayer', 'ILRNLayer', 'ILayer', 'ILogger', 'ILoop', 'ILoopBoundaryLayer', 'ILoopOutputLayer', 'IMatrixMultiplyLayer', 'INMSLayer', 'INetworkDefinition', 'INonZeroLayer', 'INormalizationLayer', 'IOneHotLayer', 'IOptimizationProfile', 'IOutputAllocator', 'IPaddingLayer', 'IParametricReLULayer', 'IPluginCapability', 'IPluginCreator', 'IPluginCreatorInterface', 'IPluginCreatorV3One', 'IPluginCreatorV3Quick', 'IPluginRegistry', 'IPluginResource', 'IPluginResourceContext', 'IPluginV2', 'IPluginV2DynamicExt', 'IPluginV2DynamicExtBase', 'IPluginV2Ext', 'IPluginV2Layer', 'IPluginV3', 'IPluginV3Layer', 'IPluginV3OneBuild', 'IPluginV3OneBuildV2', 'IPluginV3OneCore', 'IPluginV3OneRuntime', 'IPluginV3QuickAOTBuild', 'IPluginV3QuickBuild', 'IPluginV3QuickCore', 'IPluginV3QuickRuntime', 'IPoolingLayer', 'IProfiler', 'IProgressMonitor', 'IQuantizeLayer', 'IRaggedSoftMaxLayer', 'IRecurrenceLayer', 'IReduceLayer', 'IResizeLayer', 'IReverseSequenceLayer', 'IRuntimeConfig', 'IScaleLayer', 'IScatterLayer', 'ISelectLayer', 'ISerializationConfig', 'IShapeLayer', 'IShuffleLayer', 'ISliceLayer', 'ISoftMaxLayer', 'ISqueezeLayer', 'IStreamReader', 'IStreamReaderV2', 'IStreamWriter', 'ISymExpr', 'ISymExprs', 'ITensor', 'ITimingCache', 'ITopKLayer', 'ITripLimitLayer', 'IUnaryLayer', 'IUnsqueezeLayer', 'IVersionedInterface', 'InterfaceInfo', 'InterpolationMode', 'KernelLaunchParams', 'LayerInformationFormat', 'LayerType', 'Logger', 'LoopOutput', 'MatrixOperation', 'MemoryPoolType', 'NetworkDefinitionCreationFlag', 'NodeIndices', 'OnnxParser', 'OnnxParserFlag', 'OnnxParserRefitter', 'PaddingMode', 'ParserError', 'Permutation', 'PluginArgDataType', 'PluginArgType', 'PluginCapabilityType', 'PluginCreatorVersion', 'PluginField', 'PluginFieldCollection', 'PluginFieldCollection_', 'PluginFieldType', 'PluginTensorDesc', 'PoolingType', 'PreviewFeature', 'Profiler', 'ProfilingVerbosity', 'QuantizationFlag', 'QuickPluginCreationRequest', 'ReduceOperation', 'Refitter', 'ResizeCoordinateTransformation', 'ResizeRoundMode', 'ResizeSelector', 'Runtime', 'RuntimePlatform', 'SampleMode', 'ScaleMode', 'ScatterMode', 'SeekPosition', 'SerializationFlag', 'SubGraphCollection', 'TacticSource', 'TempfileControlFlag', 'TensorFormat', 'TensorIOMode', 'TensorLocation', 'TensorRTPhase', 'TilingOptimizationLevel', 'TimingCacheKey', 'TimingCacheValue', 'TopKOperation', 'TripLimit', 'UnaryOperation', 'Weights', 'WeightsRole', 'bfloat16', 'bool', 'e8m0', 'float16', 'float32', 'fp4', 'fp8', 'get_builder_plugin_registry', 'get_nv_onnx_parser_version', 'get_plugin_registry', 'init_libnvinfer_plugins', 'int32', 'int4', 'int64', 'int8', 'uint8']
 
 class FallbackString:
 
@@ -18,17 +17,6 @@ class FallbackString:
         ...
 
 class PluginFieldCollection:
-
-    def __bool__(self) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self, arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self, arg0: slice) -> None:
-        ...
 
     @typing.overload
     def __getitem__(self, s: slice) -> PluginFieldCollection:
@@ -54,14 +42,6 @@ class PluginFieldCollection:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: int, arg1: typing.Any) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: slice, arg1: PluginFieldCollection) -> None:
         ...
 
     def append(self, x: typing.Any) -> None:
@@ -104,15 +84,6 @@ class DataType:
     UINT8: typing.ClassVar[DataType]
     __members__: typing.ClassVar[dict[str, DataType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -120,18 +91,6 @@ class DataType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -155,15 +114,6 @@ class WeightsRole:
     SHIFT: typing.ClassVar[WeightsRole]
     __members__: typing.ClassVar[dict[str, WeightsRole]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -171,18 +121,6 @@ class WeightsRole:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -230,14 +168,6 @@ class Dims:
     __hash__: typing.ClassVar[None] = None
 
     @typing.overload
-    def __eq__(self, arg0: list) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __eq__(self, arg0: tuple) -> builtins.bool:
-        ...
-
-    @typing.overload
     def __getitem__(self, arg0: int) -> int:
         ...
 
@@ -254,20 +184,6 @@ class Dims:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: int, arg1: int) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: slice, arg1: Dims) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
 class Dims2(Dims):
@@ -330,23 +246,15 @@ class Dims4(Dims):
 
 class IHostMemory:
 
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
-
     @property
     def dtype(self) -> DataType:
         ...
 
     @property
     def nbytes(self) -> int:
+        ...
+
+    def __buffer__(self, flags: int, /) -> memoryview:
         ...
 
 class InterfaceInfo:
@@ -359,15 +267,6 @@ class APILanguage:
     PYTHON: typing.ClassVar[APILanguage]
     __members__: typing.ClassVar[dict[str, APILanguage]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -375,18 +274,6 @@ class APILanguage:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -438,9 +325,6 @@ class DimsExprs:
     def __len__(self) -> int:
         ...
 
-    def __setitem__(self, arg0: int, arg1: IDimensionExpr) -> None:
-        ...
-
 class DimensionOperation:
     CEIL_DIV: typing.ClassVar[DimensionOperation]
     EQUAL: typing.ClassVar[DimensionOperation]
@@ -453,21 +337,6 @@ class DimensionOperation:
     SUM: typing.ClassVar[DimensionOperation]
     __members__: typing.ClassVar[dict[str, DimensionOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -475,24 +344,6 @@ class DimensionOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -552,15 +403,6 @@ class PluginFieldType:
     UNKNOWN: typing.ClassVar[PluginFieldType]
     __members__: typing.ClassVar[dict[str, PluginFieldType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -568,18 +410,6 @@ class PluginFieldType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1012,15 +842,6 @@ class PluginCreatorVersion:
     V1_PYTHON: typing.ClassVar[PluginCreatorVersion]
     __members__: typing.ClassVar[dict[str, PluginCreatorVersion]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1028,18 +849,6 @@ class PluginCreatorVersion:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1056,21 +865,6 @@ class PluginCapabilityType:
     RUNTIME: typing.ClassVar[PluginCapabilityType]
     __members__: typing.ClassVar[dict[str, PluginCapabilityType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1078,24 +872,6 @@ class PluginCapabilityType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1111,21 +887,6 @@ class TensorRTPhase:
     RUNTIME: typing.ClassVar[TensorRTPhase]
     __members__: typing.ClassVar[dict[str, TensorRTPhase]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1133,24 +894,6 @@ class TensorRTPhase:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1169,21 +912,6 @@ class QuickPluginCreationRequest:
     UNKNOWN: typing.ClassVar[QuickPluginCreationRequest]
     __members__: typing.ClassVar[dict[str, QuickPluginCreationRequest]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1191,24 +919,6 @@ class QuickPluginCreationRequest:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1232,21 +942,6 @@ class PluginArgType:
     INT: typing.ClassVar[PluginArgType]
     __members__: typing.ClassVar[dict[str, PluginArgType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1254,24 +949,6 @@ class PluginArgType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1288,21 +965,6 @@ class PluginArgDataType:
     INT8: typing.ClassVar[PluginArgDataType]
     __members__: typing.ClassVar[dict[str, PluginArgDataType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1310,24 +972,6 @@ class PluginArgDataType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1352,24 +996,12 @@ class ISymExprs:
     def __len__(self) -> int:
         ...
 
-    def __setitem__(self, arg0: int, arg1: ISymExpr) -> builtins.bool:
-        ...
-
 class CalibrationAlgoType:
     ENTROPY_CALIBRATION: typing.ClassVar[CalibrationAlgoType]
     ENTROPY_CALIBRATION_2: typing.ClassVar[CalibrationAlgoType]
     LEGACY_CALIBRATION: typing.ClassVar[CalibrationAlgoType]
     MINMAX_CALIBRATION: typing.ClassVar[CalibrationAlgoType]
     __members__: typing.ClassVar[dict[str, CalibrationAlgoType]]
-
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
 
     def __index__(self) -> int:
         ...
@@ -1378,18 +1010,6 @@ class CalibrationAlgoType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1554,15 +1174,6 @@ class LayerType:
     UNSQUEEZE: typing.ClassVar[LayerType]
     __members__: typing.ClassVar[dict[str, LayerType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1570,18 +1181,6 @@ class LayerType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1608,21 +1207,6 @@ class TensorFormat:
     LINEAR: typing.ClassVar[TensorFormat]
     __members__: typing.ClassVar[dict[str, TensorFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1630,24 +1214,6 @@ class TensorFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1754,15 +1320,6 @@ class PaddingMode:
     SAME_UPPER: typing.ClassVar[PaddingMode]
     __members__: typing.ClassVar[dict[str, PaddingMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1770,18 +1327,6 @@ class PaddingMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1836,15 +1381,6 @@ class ActivationType:
     THRESHOLDED_RELU: typing.ClassVar[ActivationType]
     __members__: typing.ClassVar[dict[str, ActivationType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1852,18 +1388,6 @@ class ActivationType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1885,15 +1409,6 @@ class PoolingType:
     MAX_AVERAGE_BLEND: typing.ClassVar[PoolingType]
     __members__: typing.ClassVar[dict[str, PoolingType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1901,18 +1416,6 @@ class PoolingType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1946,15 +1449,6 @@ class ScaleMode:
     UNIFORM: typing.ClassVar[ScaleMode]
     __members__: typing.ClassVar[dict[str, ScaleMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1962,18 +1456,6 @@ class ScaleMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2076,15 +1558,6 @@ class ElementWiseOperation:
     XOR: typing.ClassVar[ElementWiseOperation]
     __members__: typing.ClassVar[dict[str, ElementWiseOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2092,18 +1565,6 @@ class ElementWiseOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2122,15 +1583,6 @@ class ScatterMode:
     ND: typing.ClassVar[ScatterMode]
     __members__: typing.ClassVar[dict[str, ScatterMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2138,18 +1590,6 @@ class ScatterMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2175,15 +1615,6 @@ class GatherMode:
     ND: typing.ClassVar[GatherMode]
     __members__: typing.ClassVar[dict[str, GatherMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2191,18 +1622,6 @@ class GatherMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2253,15 +1672,6 @@ class UnaryOperation:
     TAN: typing.ClassVar[UnaryOperation]
     __members__: typing.ClassVar[dict[str, UnaryOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2269,18 +1679,6 @@ class UnaryOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2302,15 +1700,6 @@ class ReduceOperation:
     SUM: typing.ClassVar[ReduceOperation]
     __members__: typing.ClassVar[dict[str, ReduceOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2318,18 +1707,6 @@ class ReduceOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2365,15 +1742,6 @@ class Permutation:
     def __len__(self) -> int:
         ...
 
-    def __repr__(self) -> str:
-        ...
-
-    def __setitem__(self, arg0: int, arg1: int) -> None:
-        ...
-
-    def __str__(self) -> str:
-        ...
-
 class IShuffleLayer(ILayer):
     first_transpose: Permutation
     reshape_dims: Dims
@@ -2399,15 +1767,6 @@ class InterpolationMode:
     NEAREST: typing.ClassVar[InterpolationMode]
     __members__: typing.ClassVar[dict[str, InterpolationMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2415,18 +1774,6 @@ class InterpolationMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2445,15 +1792,6 @@ class SampleMode:
     WRAP: typing.ClassVar[SampleMode]
     __members__: typing.ClassVar[dict[str, SampleMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2461,18 +1799,6 @@ class SampleMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2491,15 +1817,6 @@ class TopKOperation:
     MIN: typing.ClassVar[TopKOperation]
     __members__: typing.ClassVar[dict[str, TopKOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2507,18 +1824,6 @@ class TopKOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2543,15 +1848,6 @@ class MatrixOperation:
     VECTOR: typing.ClassVar[MatrixOperation]
     __members__: typing.ClassVar[dict[str, MatrixOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2559,18 +1855,6 @@ class MatrixOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2614,15 +1898,6 @@ class ResizeCoordinateTransformation:
     HALF_PIXEL: typing.ClassVar[ResizeCoordinateTransformation]
     __members__: typing.ClassVar[dict[str, ResizeCoordinateTransformation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2630,18 +1905,6 @@ class ResizeCoordinateTransformation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2657,15 +1920,6 @@ class ResizeSelector:
     UPPER: typing.ClassVar[ResizeSelector]
     __members__: typing.ClassVar[dict[str, ResizeSelector]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2673,18 +1927,6 @@ class ResizeSelector:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2702,15 +1944,6 @@ class ResizeRoundMode:
     HALF_UP: typing.ClassVar[ResizeRoundMode]
     __members__: typing.ClassVar[dict[str, ResizeRoundMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2718,18 +1951,6 @@ class ResizeRoundMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2759,15 +1980,6 @@ class LoopOutput:
     REVERSE: typing.ClassVar[LoopOutput]
     __members__: typing.ClassVar[dict[str, LoopOutput]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2775,18 +1987,6 @@ class LoopOutput:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2802,15 +2002,6 @@ class TripLimit:
     WHILE: typing.ClassVar[TripLimit]
     __members__: typing.ClassVar[dict[str, TripLimit]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2818,18 +2009,6 @@ class TripLimit:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2902,15 +2081,6 @@ class BoundingBoxFormat:
     CORNER_PAIRS: typing.ClassVar[BoundingBoxFormat]
     __members__: typing.ClassVar[dict[str, BoundingBoxFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2918,18 +2088,6 @@ class BoundingBoxFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2953,15 +2111,6 @@ class FillOperation:
     RANDOM_UNIFORM: typing.ClassVar[FillOperation]
     __members__: typing.ClassVar[dict[str, FillOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2969,18 +2118,6 @@ class FillOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3064,15 +2201,6 @@ class CumulativeOperation:
     SUM: typing.ClassVar[CumulativeOperation]
     __members__: typing.ClassVar[dict[str, CumulativeOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3080,18 +2208,6 @@ class CumulativeOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3110,17 +2226,6 @@ class ICumulativeLayer(ILayer):
 class INetworkDefinition:
     error_recorder: typing.Any
     name: str
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __getitem__(self, arg0: int) -> ILayer:
         ...
@@ -3460,21 +2565,6 @@ class ILogger:
         WARNING: typing.ClassVar[ILogger.Severity]
         __members__: typing.ClassVar[dict[str, ILogger.Severity]]
 
-        def __eq__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ge__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __getstate__(self) -> int:
-            ...
-
-        def __gt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __hash__(self) -> int:
-            ...
-
         def __index__(self) -> int:
             ...
 
@@ -3482,24 +2572,6 @@ class ILogger:
             ...
 
         def __int__(self) -> int:
-            ...
-
-        def __le__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __lt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ne__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __repr__(self) -> str:
-            ...
-
-        def __setstate__(self, state: int) -> None:
-            ...
-
-        def __str__(self) -> str:
             ...
 
         @property
@@ -3514,14 +2586,6 @@ class ILogger:
     INTERNAL_ERROR: typing.ClassVar[ILogger.Severity]
     VERBOSE: typing.ClassVar[ILogger.Severity]
     WARNING: typing.ClassVar[ILogger.Severity]
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
 
     def __init__(self) -> None:
         ...
@@ -3539,21 +2603,6 @@ class Logger(ILogger):
         WARNING: typing.ClassVar[ILogger.Severity]
         __members__: typing.ClassVar[dict[str, ILogger.Severity]]
 
-        def __eq__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ge__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __getstate__(self) -> int:
-            ...
-
-        def __gt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __hash__(self) -> int:
-            ...
-
         def __index__(self: ILogger.Severity) -> int:
             ...
 
@@ -3561,24 +2610,6 @@ class Logger(ILogger):
             ...
 
         def __int__(self: ILogger.Severity) -> int:
-            ...
-
-        def __le__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __lt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ne__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __repr__(self) -> str:
-            ...
-
-        def __setstate__(self: ILogger.Severity, state: int) -> None:
-            ...
-
-        def __str__(self) -> str:
             ...
 
         @property
@@ -3620,12 +2651,6 @@ class Profiler(IProfiler):
 class IOptimizationProfile:
     extra_memory_target: float
 
-    def __bool__(self) -> builtins.bool:
-        ...
-
-    def __nonzero__(self) -> builtins.bool:
-        ...
-
     def get_shape(self, input: str) -> list[Dims]:
         ...
 
@@ -3652,21 +2677,6 @@ class ErrorCodeTRT:
     UNSUPPORTED_STATE: typing.ClassVar[ErrorCodeTRT]
     __members__: typing.ClassVar[dict[str, ErrorCodeTRT]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3674,24 +2684,6 @@ class ErrorCodeTRT:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3766,17 +2758,6 @@ class IExecutionContext:
     profiler: IProfiler
     temporary_allocator: typing.Any
     unfused_tensors_debug_state: builtins.bool
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def execute_async_v3(self, stream_handle: int) -> builtins.bool:
         ...
@@ -3881,21 +2862,6 @@ class ExecutionContextAllocationStrategy:
     USER_MANAGED: typing.ClassVar[ExecutionContextAllocationStrategy]
     __members__: typing.ClassVar[dict[str, ExecutionContextAllocationStrategy]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3903,24 +2869,6 @@ class ExecutionContextAllocationStrategy:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3936,21 +2884,6 @@ class SerializationFlag:
     EXCLUDE_WEIGHTS: typing.ClassVar[SerializationFlag]
     __members__: typing.ClassVar[dict[str, SerializationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3958,24 +2891,6 @@ class SerializationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4003,15 +2918,6 @@ class LayerInformationFormat:
     ONELINE: typing.ClassVar[LayerInformationFormat]
     __members__: typing.ClassVar[dict[str, LayerInformationFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4019,18 +2925,6 @@ class LayerInformationFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4057,21 +2951,6 @@ class EngineCapability:
     STANDARD: typing.ClassVar[EngineCapability]
     __members__: typing.ClassVar[dict[str, EngineCapability]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4079,24 +2958,6 @@ class EngineCapability:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4112,15 +2973,6 @@ class TensorLocation:
     HOST: typing.ClassVar[TensorLocation]
     __members__: typing.ClassVar[dict[str, TensorLocation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4128,18 +2980,6 @@ class TensorLocation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4156,15 +2996,6 @@ class TensorIOMode:
     OUTPUT: typing.ClassVar[TensorIOMode]
     __members__: typing.ClassVar[dict[str, TensorIOMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4172,18 +3003,6 @@ class TensorIOMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4206,17 +3025,6 @@ class ICudaEngine:
     error_recorder: IErrorRecorder
     weight_streaming_budget: int
     weight_streaming_budget_v2: int
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __getitem__(self, arg0: int) -> str:
         ...
@@ -4391,21 +3199,6 @@ class AllocatorFlag:
     RESIZABLE: typing.ClassVar[AllocatorFlag]
     __members__: typing.ClassVar[dict[str, AllocatorFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4413,24 +3206,6 @@ class AllocatorFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4492,21 +3267,6 @@ class SeekPosition:
     SET: typing.ClassVar[SeekPosition]
     __members__: typing.ClassVar[dict[str, SeekPosition]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4514,24 +3274,6 @@ class SeekPosition:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4594,21 +3336,6 @@ class BuilderFlag:
     WEIGHT_STREAMING: typing.ClassVar[BuilderFlag]
     __members__: typing.ClassVar[dict[str, BuilderFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4616,24 +3343,6 @@ class BuilderFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4653,15 +3362,6 @@ class MemoryPoolType:
     WORKSPACE: typing.ClassVar[MemoryPoolType]
     __members__: typing.ClassVar[dict[str, MemoryPoolType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4669,18 +3369,6 @@ class MemoryPoolType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4695,21 +3383,6 @@ class QuantizationFlag:
     CALIBRATE_BEFORE_FUSION: typing.ClassVar[QuantizationFlag]
     __members__: typing.ClassVar[dict[str, QuantizationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4717,24 +3390,6 @@ class QuantizationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4751,15 +3406,6 @@ class PreviewFeature:
     RUNTIME_ACTIVATION_RESIZE_10_10: typing.ClassVar[PreviewFeature]
     __members__: typing.ClassVar[dict[str, PreviewFeature]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4767,18 +3413,6 @@ class PreviewFeature:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4795,15 +3429,6 @@ class HardwareCompatibilityLevel:
     SAME_COMPUTE_CAPABILITY: typing.ClassVar[HardwareCompatibilityLevel]
     __members__: typing.ClassVar[dict[str, HardwareCompatibilityLevel]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4811,18 +3436,6 @@ class HardwareCompatibilityLevel:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4838,15 +3451,6 @@ class RuntimePlatform:
     WINDOWS_AMD64: typing.ClassVar[RuntimePlatform]
     __members__: typing.ClassVar[dict[str, RuntimePlatform]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4854,18 +3458,6 @@ class RuntimePlatform:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4881,15 +3473,6 @@ class DeviceType:
     GPU: typing.ClassVar[DeviceType]
     __members__: typing.ClassVar[dict[str, DeviceType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4897,18 +3480,6 @@ class DeviceType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4924,15 +3495,6 @@ class TempfileControlFlag:
     ALLOW_TEMPORARY_FILES: typing.ClassVar[TempfileControlFlag]
     __members__: typing.ClassVar[dict[str, TempfileControlFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4940,18 +3502,6 @@ class TempfileControlFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4968,15 +3518,6 @@ class ProfilingVerbosity:
     NONE: typing.ClassVar[ProfilingVerbosity]
     __members__: typing.ClassVar[dict[str, ProfilingVerbosity]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4984,18 +3525,6 @@ class ProfilingVerbosity:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5014,21 +3543,6 @@ class TacticSource:
     JIT_CONVOLUTIONS: typing.ClassVar[TacticSource]
     __members__: typing.ClassVar[dict[str, TacticSource]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5036,24 +3550,6 @@ class TacticSource:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5068,9 +3564,6 @@ class TimingCacheKey:
 
     @staticmethod
     def parse(text: str) -> TimingCacheKey:
-        ...
-
-    def __str__(self) -> str:
         ...
 
 class TimingCacheValue:
@@ -5107,15 +3600,6 @@ class TilingOptimizationLevel:
     NONE: typing.ClassVar[TilingOptimizationLevel]
     __members__: typing.ClassVar[dict[str, TilingOptimizationLevel]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5123,18 +3607,6 @@ class TilingOptimizationLevel:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5166,17 +3638,6 @@ class IBuilderConfig:
     remote_auto_tuning_config: str
     runtime_platform: RuntimePlatform
     tiling_optimization_level: TilingOptimizationLevel
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         ...
@@ -5261,21 +3722,6 @@ class NetworkDefinitionCreationFlag:
     STRONGLY_TYPED: typing.ClassVar[NetworkDefinitionCreationFlag]
     __members__: typing.ClassVar[dict[str, NetworkDefinitionCreationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5283,24 +3729,6 @@ class NetworkDefinitionCreationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5314,17 +3742,6 @@ class NetworkDefinitionCreationFlag:
 class Builder:
     error_recorder: IErrorRecorder
     max_threads: int
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, logger: ILogger) -> None:
         ...
@@ -5393,17 +3810,6 @@ class Runtime:
     tempfile_control_flags: int
     temporary_directory: str
 
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
-
     def __init__(self, logger: ILogger) -> None:
         ...
 
@@ -5437,9 +3843,6 @@ class Refitter:
     error_recorder: IErrorRecorder
     max_threads: int
     weights_validation: builtins.bool
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, engine: ICudaEngine, logger: ILogger) -> None:
         ...
@@ -5501,23 +3904,6 @@ class Refitter:
 class NodeIndices:
     __hash__: typing.ClassVar[None] = None
 
-    def __bool__(self: list[int]) -> builtins.bool:
-        ...
-
-    def __contains__(self: list[int], x: int) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[int], arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[int], arg0: slice) -> None:
-        ...
-
-    def __eq__(self: list[int], arg0: list[int]) -> builtins.bool:
-        ...
-
     @typing.overload
     def __getitem__(self: list[int], s: slice) -> list[int]:
         ...
@@ -5542,20 +3928,6 @@ class NodeIndices:
         ...
 
     def __len__(self: list[int]) -> int:
-        ...
-
-    def __ne__(self: list[int], arg0: list[int]) -> builtins.bool:
-        ...
-
-    def __repr__(self: list[int]) -> str:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[int], arg0: int, arg1: int) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[int], arg0: slice, arg1: list[int]) -> None:
         ...
 
     def append(self: list[int], x: int) -> None:
@@ -5592,23 +3964,6 @@ class NodeIndices:
 class SubGraphCollection:
     __hash__: typing.ClassVar[None] = None
 
-    def __bool__(self: list[tuple[list[int], builtins.bool]]) -> builtins.bool:
-        ...
-
-    def __contains__(self: list[tuple[list[int], builtins.bool]], x: tuple[list[int], builtins.bool]) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[tuple[list[int], builtins.bool]], arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[tuple[list[int], builtins.bool]], arg0: slice) -> None:
-        ...
-
-    def __eq__(self: list[tuple[list[int], builtins.bool]], arg0: list[tuple[list[int], builtins.bool]]) -> builtins.bool:
-        ...
-
     @typing.overload
     def __getitem__(self: list[tuple[list[int], builtins.bool]], s: slice) -> list[tuple[list[int], builtins.bool]]:
         ...
@@ -5633,17 +3988,6 @@ class SubGraphCollection:
         ...
 
     def __len__(self: list[tuple[list[int], builtins.bool]]) -> int:
-        ...
-
-    def __ne__(self: list[tuple[list[int], builtins.bool]], arg0: list[tuple[list[int], builtins.bool]]) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[tuple[list[int], builtins.bool]], arg0: int, arg1: tuple[list[int], builtins.bool]) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[tuple[list[int], builtins.bool]], arg0: slice, arg1: list[tuple[list[int], builtins.bool]]) -> None:
         ...
 
     def append(self: list[tuple[list[int], builtins.bool]], x: tuple[list[int], builtins.bool]) -> None:
@@ -5679,17 +4023,6 @@ class SubGraphCollection:
 
 class OnnxParser:
     flags: int
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         ...
@@ -5761,15 +4094,6 @@ class OnnxParserFlag:
     NATIVE_INSTANCENORM: typing.ClassVar[OnnxParserFlag]
     __members__: typing.ClassVar[dict[str, OnnxParserFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5777,18 +4101,6 @@ class OnnxParserFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5821,15 +4133,6 @@ class ErrorCode:
     def name(*args, **kwargs):
         ...
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5839,39 +4142,11 @@ class ErrorCode:
     def __int__(self) -> int:
         ...
 
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __repr__(self) -> str:
-        ...
-
-    @typing.overload
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    @typing.overload
-    def __str__(self) -> str:
-        ...
-
-    @typing.overload
-    def __str__(self) -> str:
-        ...
-
     @property
     def value(self) -> int:
         ...
 
 class ParserError:
-
-    def __repr__(self) -> str:
-        ...
-
-    def __str__(self) -> str:
-        ...
 
     def code(self) -> ErrorCode:
         ...

@@ -5,7 +5,6 @@ import builtins
 import numpy
 import typing
 import typing_extensions
-__all__: list[str] = ['APILanguage', 'ActivationType', 'AllocatorFlag', 'BoundingBoxFormat', 'Builder', 'BuilderFlag', 'CalibrationAlgoType', 'DataType', 'DeviceType', 'DimensionOperation', 'Dims', 'Dims2', 'Dims3', 'Dims4', 'DimsExprs', 'DimsHW', 'DynamicPluginTensorDesc', 'ElementWiseOperation', 'EngineCapability', 'EngineInspector', 'ErrorCode', 'ErrorCodeTRT', 'ExecutionContextAllocationStrategy', 'FallbackString', 'FillOperation', 'GatherMode', 'HardwareCompatibilityLevel', 'IActivationLayer', 'IAlgorithm', 'IAlgorithmContext', 'IAlgorithmIOInfo', 'IAlgorithmSelector', 'IAlgorithmVariant', 'IAssertionLayer', 'IBuilderConfig', 'ICastLayer', 'IConcatenationLayer', 'IConditionLayer', 'IConstantLayer', 'IConvolutionLayer', 'ICudaEngine', 'IDebugListener', 'IDeconvolutionLayer', 'IDequantizeLayer', 'IDimensionExpr', 'IEinsumLayer', 'IElementWiseLayer', 'IErrorRecorder', 'IExecutionContext', 'IExprBuilder', 'IFillLayer', 'IGatherLayer', 'IGpuAllocator', 'IGpuAsyncAllocator', 'IGridSampleLayer', 'IHostMemory', 'IIdentityLayer', 'IIfConditional', 'IIfConditionalBoundaryLayer', 'IIfConditionalInputLayer', 'IIfConditionalOutputLayer', 'IInt8Calibrator', 'IInt8EntropyCalibrator', 'IInt8EntropyCalibrator2', 'IInt8LegacyCalibrator', 'IInt8MinMaxCalibrator', 'IIteratorLayer', 'ILRNLayer', 'ILayer', 'ILogger', 'ILoop', 'ILoopBoundaryLayer', 'ILoopOutputLayer', 'IMatrixMultiplyLayer', 'INMSLayer', 'INetworkDefinition', 'INonZeroLayer', 'INormalizationLayer', 'IOneHotLayer', 'IOptimizationProfile', 'IOutputAllocator', 'IPaddingLayer', 'IParametricReLULayer', 'IPluginCapability', 'IPluginCreator', 'IPluginCreatorInterface', 'IPluginCreatorV3One', 'IPluginRegistry', 'IPluginResource', 'IPluginResourceContext', 'IPluginV2', 'IPluginV2DynamicExt', 'IPluginV2DynamicExtBase', 'IPluginV2Ext', 'IPluginV2Layer', 'IPluginV3', 'IPluginV3Layer', 'IPluginV3OneBuild', 'IPluginV3OneBuildV2', 'IPluginV3OneCore', 'IPluginV3OneRuntime', 'IPoolingLayer', 'IProfiler', 'IProgressMonitor', 'IQuantizeLayer', 'IRaggedSoftMaxLayer', 'IRecurrenceLayer', 'IReduceLayer', 'IResizeLayer', 'IReverseSequenceLayer', 'IScaleLayer', 'IScatterLayer', 'ISelectLayer', 'ISerializationConfig', 'IShapeLayer', 'IShuffleLayer', 'ISliceLayer', 'ISoftMaxLayer', 'IStreamReader', 'ITensor', 'ITimingCache', 'ITopKLayer', 'ITripLimitLayer', 'IUnaryLayer', 'IVersionedInterface', 'InterfaceInfo', 'InterpolationMode', 'LayerInformationFormat', 'LayerType', 'Logger', 'LoopOutput', 'MatrixOperation', 'MemoryPoolType', 'NetworkDefinitionCreationFlag', 'NodeIndices', 'OnnxParser', 'OnnxParserFlag', 'OnnxParserRefitter', 'PaddingMode', 'ParserError', 'Permutation', 'PluginCapabilityType', 'PluginCreatorVersion', 'PluginField', 'PluginFieldCollection', 'PluginFieldCollection_', 'PluginFieldType', 'PluginTensorDesc', 'PoolingType', 'PreviewFeature', 'Profiler', 'ProfilingVerbosity', 'QuantizationFlag', 'ReduceOperation', 'Refitter', 'ResizeCoordinateTransformation', 'ResizeRoundMode', 'ResizeSelector', 'Runtime', 'RuntimePlatform', 'SampleMode', 'ScaleMode', 'ScatterMode', 'SerializationFlag', 'SubGraphCollection', 'TacticSource', 'TempfileControlFlag', 'TensorFormat', 'TensorIOMode', 'TensorLocation', 'TensorRTPhase', 'TopKOperation', 'TripLimit', 'UnaryOperation', 'Weights', 'WeightsRole', 'bfloat16', 'bool', 'float16', 'float32', 'fp8', 'get_builder_plugin_registry', 'get_nv_onnx_parser_version', 'get_plugin_registry', 'init_libnvinfer_plugins', 'int32', 'int4', 'int64', 'int8', 'uint8']
 
 class FallbackString:
 
@@ -18,17 +17,6 @@ class FallbackString:
         ...
 
 class PluginFieldCollection:
-
-    def __bool__(self) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self, arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self, arg0: slice) -> None:
-        ...
 
     @typing.overload
     def __getitem__(self, s: slice) -> PluginFieldCollection:
@@ -54,14 +42,6 @@ class PluginFieldCollection:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: int, arg1: typing.Any) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: slice, arg1: PluginFieldCollection) -> None:
         ...
 
     def append(self, x: typing.Any) -> None:
@@ -102,15 +82,6 @@ class DataType:
     UINT8: typing.ClassVar[DataType]
     __members__: typing.ClassVar[dict[str, DataType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -118,18 +89,6 @@ class DataType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -153,15 +112,6 @@ class WeightsRole:
     SHIFT: typing.ClassVar[WeightsRole]
     __members__: typing.ClassVar[dict[str, WeightsRole]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -169,18 +119,6 @@ class WeightsRole:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -228,14 +166,6 @@ class Dims:
     __hash__: typing.ClassVar[None] = None
 
     @typing.overload
-    def __eq__(self, arg0: list) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __eq__(self, arg0: tuple) -> builtins.bool:
-        ...
-
-    @typing.overload
     def __getitem__(self, arg0: int) -> int:
         ...
 
@@ -252,20 +182,6 @@ class Dims:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: int, arg1: int) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: slice, arg1: Dims) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
 class Dims2(Dims):
@@ -328,23 +244,15 @@ class Dims4(Dims):
 
 class IHostMemory:
 
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
-
     @property
     def dtype(self) -> DataType:
         ...
 
     @property
     def nbytes(self) -> int:
+        ...
+
+    def __buffer__(self, flags: int, /) -> memoryview:
         ...
 
 class InterfaceInfo:
@@ -357,15 +265,6 @@ class APILanguage:
     PYTHON: typing.ClassVar[APILanguage]
     __members__: typing.ClassVar[dict[str, APILanguage]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -373,18 +272,6 @@ class APILanguage:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -436,9 +323,6 @@ class DimsExprs:
     def __len__(self) -> int:
         ...
 
-    def __setitem__(self, arg0: int, arg1: IDimensionExpr) -> None:
-        ...
-
 class DimensionOperation:
     CEIL_DIV: typing.ClassVar[DimensionOperation]
     EQUAL: typing.ClassVar[DimensionOperation]
@@ -451,21 +335,6 @@ class DimensionOperation:
     SUM: typing.ClassVar[DimensionOperation]
     __members__: typing.ClassVar[dict[str, DimensionOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -473,24 +342,6 @@ class DimensionOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -549,15 +400,6 @@ class PluginFieldType:
     UNKNOWN: typing.ClassVar[PluginFieldType]
     __members__: typing.ClassVar[dict[str, PluginFieldType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -565,18 +407,6 @@ class PluginFieldType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -950,15 +780,6 @@ class PluginCreatorVersion:
     V1_PYTHON: typing.ClassVar[PluginCreatorVersion]
     __members__: typing.ClassVar[dict[str, PluginCreatorVersion]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -966,18 +787,6 @@ class PluginCreatorVersion:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -994,21 +803,6 @@ class PluginCapabilityType:
     RUNTIME: typing.ClassVar[PluginCapabilityType]
     __members__: typing.ClassVar[dict[str, PluginCapabilityType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1016,24 +810,6 @@ class PluginCapabilityType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1049,21 +825,6 @@ class TensorRTPhase:
     RUNTIME: typing.ClassVar[TensorRTPhase]
     __members__: typing.ClassVar[dict[str, TensorRTPhase]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1071,24 +832,6 @@ class TensorRTPhase:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1106,15 +849,6 @@ class CalibrationAlgoType:
     MINMAX_CALIBRATION: typing.ClassVar[CalibrationAlgoType]
     __members__: typing.ClassVar[dict[str, CalibrationAlgoType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1122,18 +856,6 @@ class CalibrationAlgoType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1294,15 +1016,6 @@ class LayerType:
     UNARY: typing.ClassVar[LayerType]
     __members__: typing.ClassVar[dict[str, LayerType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1310,18 +1023,6 @@ class LayerType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1348,21 +1049,6 @@ class TensorFormat:
     LINEAR: typing.ClassVar[TensorFormat]
     __members__: typing.ClassVar[dict[str, TensorFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1370,24 +1056,6 @@ class TensorFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1494,15 +1162,6 @@ class PaddingMode:
     SAME_UPPER: typing.ClassVar[PaddingMode]
     __members__: typing.ClassVar[dict[str, PaddingMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1510,18 +1169,6 @@ class PaddingMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1576,15 +1223,6 @@ class ActivationType:
     THRESHOLDED_RELU: typing.ClassVar[ActivationType]
     __members__: typing.ClassVar[dict[str, ActivationType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1592,18 +1230,6 @@ class ActivationType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1625,15 +1251,6 @@ class PoolingType:
     MAX_AVERAGE_BLEND: typing.ClassVar[PoolingType]
     __members__: typing.ClassVar[dict[str, PoolingType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1641,18 +1258,6 @@ class PoolingType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1686,15 +1291,6 @@ class ScaleMode:
     UNIFORM: typing.ClassVar[ScaleMode]
     __members__: typing.ClassVar[dict[str, ScaleMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1702,18 +1298,6 @@ class ScaleMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1810,15 +1394,6 @@ class ElementWiseOperation:
     XOR: typing.ClassVar[ElementWiseOperation]
     __members__: typing.ClassVar[dict[str, ElementWiseOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1826,18 +1401,6 @@ class ElementWiseOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1856,15 +1419,6 @@ class ScatterMode:
     ND: typing.ClassVar[ScatterMode]
     __members__: typing.ClassVar[dict[str, ScatterMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1872,18 +1426,6 @@ class ScatterMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1909,15 +1451,6 @@ class GatherMode:
     ND: typing.ClassVar[GatherMode]
     __members__: typing.ClassVar[dict[str, GatherMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1925,18 +1458,6 @@ class GatherMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1987,15 +1508,6 @@ class UnaryOperation:
     TAN: typing.ClassVar[UnaryOperation]
     __members__: typing.ClassVar[dict[str, UnaryOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2003,18 +1515,6 @@ class UnaryOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2036,15 +1536,6 @@ class ReduceOperation:
     SUM: typing.ClassVar[ReduceOperation]
     __members__: typing.ClassVar[dict[str, ReduceOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2052,18 +1543,6 @@ class ReduceOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2099,15 +1578,6 @@ class Permutation:
     def __len__(self) -> int:
         ...
 
-    def __repr__(self) -> str:
-        ...
-
-    def __setitem__(self, arg0: int, arg1: int) -> None:
-        ...
-
-    def __str__(self) -> str:
-        ...
-
 class IShuffleLayer(ILayer):
     first_transpose: Permutation
     reshape_dims: Dims
@@ -2133,15 +1603,6 @@ class InterpolationMode:
     NEAREST: typing.ClassVar[InterpolationMode]
     __members__: typing.ClassVar[dict[str, InterpolationMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2149,18 +1610,6 @@ class InterpolationMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2179,15 +1628,6 @@ class SampleMode:
     WRAP: typing.ClassVar[SampleMode]
     __members__: typing.ClassVar[dict[str, SampleMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2195,18 +1635,6 @@ class SampleMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2225,15 +1653,6 @@ class TopKOperation:
     MIN: typing.ClassVar[TopKOperation]
     __members__: typing.ClassVar[dict[str, TopKOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2241,18 +1660,6 @@ class TopKOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2277,15 +1684,6 @@ class MatrixOperation:
     VECTOR: typing.ClassVar[MatrixOperation]
     __members__: typing.ClassVar[dict[str, MatrixOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2293,18 +1691,6 @@ class MatrixOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2348,15 +1734,6 @@ class ResizeCoordinateTransformation:
     HALF_PIXEL: typing.ClassVar[ResizeCoordinateTransformation]
     __members__: typing.ClassVar[dict[str, ResizeCoordinateTransformation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2364,18 +1741,6 @@ class ResizeCoordinateTransformation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2391,15 +1756,6 @@ class ResizeSelector:
     UPPER: typing.ClassVar[ResizeSelector]
     __members__: typing.ClassVar[dict[str, ResizeSelector]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2407,18 +1763,6 @@ class ResizeSelector:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2436,15 +1780,6 @@ class ResizeRoundMode:
     HALF_UP: typing.ClassVar[ResizeRoundMode]
     __members__: typing.ClassVar[dict[str, ResizeRoundMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2452,18 +1787,6 @@ class ResizeRoundMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2493,15 +1816,6 @@ class LoopOutput:
     REVERSE: typing.ClassVar[LoopOutput]
     __members__: typing.ClassVar[dict[str, LoopOutput]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2509,18 +1823,6 @@ class LoopOutput:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2536,15 +1838,6 @@ class TripLimit:
     WHILE: typing.ClassVar[TripLimit]
     __members__: typing.ClassVar[dict[str, TripLimit]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2552,18 +1845,6 @@ class TripLimit:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2636,15 +1917,6 @@ class BoundingBoxFormat:
     CORNER_PAIRS: typing.ClassVar[BoundingBoxFormat]
     __members__: typing.ClassVar[dict[str, BoundingBoxFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2652,18 +1924,6 @@ class BoundingBoxFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2687,15 +1947,6 @@ class FillOperation:
     RANDOM_UNIFORM: typing.ClassVar[FillOperation]
     __members__: typing.ClassVar[dict[str, FillOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2703,18 +1954,6 @@ class FillOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2787,17 +2026,6 @@ class INormalizationLayer(ILayer):
 class INetworkDefinition:
     error_recorder: typing.Any
     name: str
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __getitem__(self, arg0: int) -> ILayer:
         ...
@@ -3107,21 +2335,6 @@ class ILogger:
         WARNING: typing.ClassVar[ILogger.Severity]
         __members__: typing.ClassVar[dict[str, ILogger.Severity]]
 
-        def __eq__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ge__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __getstate__(self) -> int:
-            ...
-
-        def __gt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __hash__(self) -> int:
-            ...
-
         def __index__(self) -> int:
             ...
 
@@ -3129,24 +2342,6 @@ class ILogger:
             ...
 
         def __int__(self) -> int:
-            ...
-
-        def __le__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __lt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ne__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __repr__(self) -> str:
-            ...
-
-        def __setstate__(self, state: int) -> None:
-            ...
-
-        def __str__(self) -> str:
             ...
 
         @property
@@ -3161,14 +2356,6 @@ class ILogger:
     INTERNAL_ERROR: typing.ClassVar[ILogger.Severity]
     VERBOSE: typing.ClassVar[ILogger.Severity]
     WARNING: typing.ClassVar[ILogger.Severity]
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
 
     def __init__(self) -> None:
         ...
@@ -3186,21 +2373,6 @@ class Logger(ILogger):
         WARNING: typing.ClassVar[ILogger.Severity]
         __members__: typing.ClassVar[dict[str, ILogger.Severity]]
 
-        def __eq__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ge__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __getstate__(self) -> int:
-            ...
-
-        def __gt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __hash__(self) -> int:
-            ...
-
         def __index__(self: ILogger.Severity) -> int:
             ...
 
@@ -3208,24 +2380,6 @@ class Logger(ILogger):
             ...
 
         def __int__(self: ILogger.Severity) -> int:
-            ...
-
-        def __le__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __lt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ne__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __repr__(self) -> str:
-            ...
-
-        def __setstate__(self: ILogger.Severity, state: int) -> None:
-            ...
-
-        def __str__(self) -> str:
             ...
 
         @property
@@ -3267,12 +2421,6 @@ class Profiler(IProfiler):
 class IOptimizationProfile:
     extra_memory_target: float
 
-    def __bool__(self) -> builtins.bool:
-        ...
-
-    def __nonzero__(self) -> builtins.bool:
-        ...
-
     def get_shape(self, input: str) -> list[Dims]:
         ...
 
@@ -3299,21 +2447,6 @@ class ErrorCodeTRT:
     UNSUPPORTED_STATE: typing.ClassVar[ErrorCodeTRT]
     __members__: typing.ClassVar[dict[str, ErrorCodeTRT]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3321,24 +2454,6 @@ class ErrorCodeTRT:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3412,17 +2527,6 @@ class IExecutionContext:
     persistent_cache_limit: int
     profiler: IProfiler
     temporary_allocator: typing.Any
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def execute_async_v3(self, stream_handle: int) -> builtins.bool:
         ...
@@ -3524,21 +2628,6 @@ class ExecutionContextAllocationStrategy:
     USER_MANAGED: typing.ClassVar[ExecutionContextAllocationStrategy]
     __members__: typing.ClassVar[dict[str, ExecutionContextAllocationStrategy]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3546,24 +2635,6 @@ class ExecutionContextAllocationStrategy:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3579,21 +2650,6 @@ class SerializationFlag:
     EXCLUDE_WEIGHTS: typing.ClassVar[SerializationFlag]
     __members__: typing.ClassVar[dict[str, SerializationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3601,24 +2657,6 @@ class SerializationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3646,15 +2684,6 @@ class LayerInformationFormat:
     ONELINE: typing.ClassVar[LayerInformationFormat]
     __members__: typing.ClassVar[dict[str, LayerInformationFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3662,18 +2691,6 @@ class LayerInformationFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3700,21 +2717,6 @@ class EngineCapability:
     STANDARD: typing.ClassVar[EngineCapability]
     __members__: typing.ClassVar[dict[str, EngineCapability]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3722,24 +2724,6 @@ class EngineCapability:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3755,15 +2739,6 @@ class TensorLocation:
     HOST: typing.ClassVar[TensorLocation]
     __members__: typing.ClassVar[dict[str, TensorLocation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3771,18 +2746,6 @@ class TensorLocation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3799,15 +2762,6 @@ class TensorIOMode:
     OUTPUT: typing.ClassVar[TensorIOMode]
     __members__: typing.ClassVar[dict[str, TensorIOMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3815,18 +2769,6 @@ class TensorIOMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3841,17 +2783,6 @@ class ICudaEngine:
     error_recorder: IErrorRecorder
     weight_streaming_budget: int
     weight_streaming_budget_v2: int
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __getitem__(self, arg0: int) -> str:
         ...
@@ -4018,21 +2949,6 @@ class AllocatorFlag:
     RESIZABLE: typing.ClassVar[AllocatorFlag]
     __members__: typing.ClassVar[dict[str, AllocatorFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4040,24 +2956,6 @@ class AllocatorFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4141,21 +3039,6 @@ class BuilderFlag:
     WEIGHT_STREAMING: typing.ClassVar[BuilderFlag]
     __members__: typing.ClassVar[dict[str, BuilderFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4163,24 +3046,6 @@ class BuilderFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4200,15 +3065,6 @@ class MemoryPoolType:
     WORKSPACE: typing.ClassVar[MemoryPoolType]
     __members__: typing.ClassVar[dict[str, MemoryPoolType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4216,18 +3072,6 @@ class MemoryPoolType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4242,21 +3086,6 @@ class QuantizationFlag:
     CALIBRATE_BEFORE_FUSION: typing.ClassVar[QuantizationFlag]
     __members__: typing.ClassVar[dict[str, QuantizationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4264,24 +3093,6 @@ class QuantizationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4297,15 +3108,6 @@ class PreviewFeature:
     PROFILE_SHARING_0806: typing.ClassVar[PreviewFeature]
     __members__: typing.ClassVar[dict[str, PreviewFeature]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4313,18 +3115,6 @@ class PreviewFeature:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4340,15 +3130,6 @@ class HardwareCompatibilityLevel:
     NONE: typing.ClassVar[HardwareCompatibilityLevel]
     __members__: typing.ClassVar[dict[str, HardwareCompatibilityLevel]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4356,18 +3137,6 @@ class HardwareCompatibilityLevel:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4383,15 +3152,6 @@ class RuntimePlatform:
     WINDOWS_AMD64: typing.ClassVar[RuntimePlatform]
     __members__: typing.ClassVar[dict[str, RuntimePlatform]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4399,18 +3159,6 @@ class RuntimePlatform:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4426,15 +3174,6 @@ class DeviceType:
     GPU: typing.ClassVar[DeviceType]
     __members__: typing.ClassVar[dict[str, DeviceType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4442,18 +3181,6 @@ class DeviceType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4469,15 +3196,6 @@ class TempfileControlFlag:
     ALLOW_TEMPORARY_FILES: typing.ClassVar[TempfileControlFlag]
     __members__: typing.ClassVar[dict[str, TempfileControlFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4485,18 +3203,6 @@ class TempfileControlFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4513,15 +3219,6 @@ class ProfilingVerbosity:
     NONE: typing.ClassVar[ProfilingVerbosity]
     __members__: typing.ClassVar[dict[str, ProfilingVerbosity]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4529,18 +3226,6 @@ class ProfilingVerbosity:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4559,21 +3244,6 @@ class TacticSource:
     JIT_CONVOLUTIONS: typing.ClassVar[TacticSource]
     __members__: typing.ClassVar[dict[str, TacticSource]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4581,24 +3251,6 @@ class TacticSource:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4637,17 +3289,6 @@ class IBuilderConfig:
     progress_monitor: IProgressMonitor
     quantization_flags: int
     runtime_platform: RuntimePlatform
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         ...
@@ -4730,21 +3371,6 @@ class NetworkDefinitionCreationFlag:
     STRONGLY_TYPED: typing.ClassVar[NetworkDefinitionCreationFlag]
     __members__: typing.ClassVar[dict[str, NetworkDefinitionCreationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4752,24 +3378,6 @@ class NetworkDefinitionCreationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4783,17 +3391,6 @@ class NetworkDefinitionCreationFlag:
 class Builder:
     error_recorder: IErrorRecorder
     max_threads: int
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, logger: ILogger) -> None:
         ...
@@ -4851,17 +3448,6 @@ class Runtime:
     tempfile_control_flags: int
     temporary_directory: str
 
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
-
     def __init__(self, logger: ILogger) -> None:
         ...
 
@@ -4891,9 +3477,6 @@ class Refitter:
     error_recorder: IErrorRecorder
     max_threads: int
     weights_validation: builtins.bool
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, engine: ICudaEngine, logger: ILogger) -> None:
         ...
@@ -4955,23 +3538,6 @@ class Refitter:
 class NodeIndices:
     __hash__: typing.ClassVar[None] = None
 
-    def __bool__(self: list[int]) -> builtins.bool:
-        ...
-
-    def __contains__(self: list[int], x: int) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[int], arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[int], arg0: slice) -> None:
-        ...
-
-    def __eq__(self: list[int], arg0: list[int]) -> builtins.bool:
-        ...
-
     @typing.overload
     def __getitem__(self: list[int], s: slice) -> list[int]:
         ...
@@ -4996,20 +3562,6 @@ class NodeIndices:
         ...
 
     def __len__(self: list[int]) -> int:
-        ...
-
-    def __ne__(self: list[int], arg0: list[int]) -> builtins.bool:
-        ...
-
-    def __repr__(self: list[int]) -> str:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[int], arg0: int, arg1: int) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[int], arg0: slice, arg1: list[int]) -> None:
         ...
 
     def append(self: list[int], x: int) -> None:
@@ -5046,23 +3598,6 @@ class NodeIndices:
 class SubGraphCollection:
     __hash__: typing.ClassVar[None] = None
 
-    def __bool__(self: list[tuple[list[int], builtins.bool]]) -> builtins.bool:
-        ...
-
-    def __contains__(self: list[tuple[list[int], builtins.bool]], x: tuple[list[int], builtins.bool]) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[tuple[list[int], builtins.bool]], arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self: list[tuple[list[int], builtins.bool]], arg0: slice) -> None:
-        ...
-
-    def __eq__(self: list[tuple[list[int], builtins.bool]], arg0: list[tuple[list[int], builtins.bool]]) -> builtins.bool:
-        ...
-
     @typing.overload
     def __getitem__(self: list[tuple[list[int], builtins.bool]], s: slice) -> list[tuple[list[int], builtins.bool]]:
         ...
@@ -5087,17 +3622,6 @@ class SubGraphCollection:
         ...
 
     def __len__(self: list[tuple[list[int], builtins.bool]]) -> int:
-        ...
-
-    def __ne__(self: list[tuple[list[int], builtins.bool]], arg0: list[tuple[list[int], builtins.bool]]) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[tuple[list[int], builtins.bool]], arg0: int, arg1: tuple[list[int], builtins.bool]) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self: list[tuple[list[int], builtins.bool]], arg0: slice, arg1: list[tuple[list[int], builtins.bool]]) -> None:
         ...
 
     def append(self: list[tuple[list[int], builtins.bool]], x: tuple[list[int], builtins.bool]) -> None:
@@ -5133,17 +3657,6 @@ class SubGraphCollection:
 
 class OnnxParser:
     flags: int
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         ...
@@ -5205,15 +3718,6 @@ class OnnxParserFlag:
     NATIVE_INSTANCENORM: typing.ClassVar[OnnxParserFlag]
     __members__: typing.ClassVar[dict[str, OnnxParserFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5221,18 +3725,6 @@ class OnnxParserFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5265,15 +3757,6 @@ class ErrorCode:
     def name(*args, **kwargs):
         ...
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5283,39 +3766,11 @@ class ErrorCode:
     def __int__(self) -> int:
         ...
 
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __repr__(self) -> str:
-        ...
-
-    @typing.overload
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    @typing.overload
-    def __str__(self) -> str:
-        ...
-
-    @typing.overload
-    def __str__(self) -> str:
-        ...
-
     @property
     def value(self) -> int:
         ...
 
 class ParserError:
-
-    def __repr__(self) -> str:
-        ...
-
-    def __str__(self) -> str:
-        ...
 
     def code(self) -> ErrorCode:
         ...

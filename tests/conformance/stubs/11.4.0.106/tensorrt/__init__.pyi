@@ -6,7 +6,6 @@ import collections.abc
 import numpy
 import typing
 import typing_extensions
-__all__: list[str] = ['APILanguage', 'ActivationType', 'AllocatorFlag', 'AttentionIOForm', 'AttentionNormalizationOp', 'BoundingBoxFormat', 'Builder', 'BuilderFlag', 'CausalMaskKind', 'CollectiveOperation', 'CumulativeOperation', 'DLAWorkspaceAllocationStrategy', 'DataType', 'DeviceType', 'DimensionOperation', 'Dims', 'Dims2', 'Dims3', 'Dims4', 'DimsExprs', 'DimsHW', 'DynamicPluginTensorDesc', 'ElementWiseOperation', 'EngineCapability', 'EngineInspector', 'EngineStat', 'ErrorCode', 'ErrorCodeTRT', 'ExecutionContextAllocationStrategy', 'FallbackString', 'FillOperation', 'GatherMode', 'HardwareCompatibilityLevel', 'IActivationLayer', 'IAssertionLayer', 'IAttention', 'IAttentionBoundaryLayer', 'IAttentionInputLayer', 'IAttentionOutputLayer', 'IBuilderConfig', 'ICastLayer', 'IConcatenationLayer', 'IConditionLayer', 'IConstantLayer', 'IConvolutionLayer', 'ICudaEngine', 'ICumulativeLayer', 'IDebugListener', 'IDeconvolutionLayer', 'IDequantizeLayer', 'IDimensionExpr', 'IDistCollectiveLayer', 'IDynamicQuantizeLayer', 'IEinsumLayer', 'IElementWiseLayer', 'IErrorRecorder', 'IExecutionContext', 'IExprBuilder', 'IFillLayer', 'IGatherLayer', 'IGpuAllocator', 'IGpuAsyncAllocator', 'IGridSampleLayer', 'IHostMemory', 'IIdentityLayer', 'IIfConditional', 'IIfConditionalBoundaryLayer', 'IIfConditionalInputLayer', 'IIfConditionalOutputLayer', 'IIteratorLayer', 'IKVCacheUpdateLayer', 'ILRNLayer', 'ILayer', 'ILogger', 'ILoop', 'ILoopBoundaryLayer', 'ILoopOutputLayer', 'IMatrixMultiplyLayer', 'IMoELayer', 'INMSLayer', 'INetworkDefinition', 'INonZeroLayer', 'INormalizationLayer', 'IOneHotLayer', 'IOptimizationProfile', 'IOutputAllocator', 'IPaddingLayer', 'IParametricReLULayer', 'IPluginCapability', 'IPluginCreator', 'IPluginCreatorInterface', 'IPluginCreatorV3One', 'IPluginCreatorV3Quick', 'IPluginRegistry', 'IPluginResource', 'IPluginResourceContext', 'IPluginV2', 'IPluginV2DynamicExt', 'IPluginV2DynamicExtBase', 'IPluginV2Ext', 'IPluginV2Layer', 'IPluginV3', 'IPluginV3Layer', 'IPluginV3OneBuild', 'IPluginV3OneBuildV2', 'IPluginV3OneCore', 'IPluginV3OneRuntime', 'IPluginV3QuickAOTBuild', 'IPluginV3QuickBuild', 'IPluginV3QuickCore', 'IPluginV3QuickRuntime', 'IPoolingLayer', 'IProfiler', 'IProgressMonitor', 'IQuantizeLayer', 'IRaggedSoftMaxLayer', 'IRecurrenceLayer', 'IReduceLayer', 'IResizeLayer', 'IReverseSequenceLayer', 'IRotaryEmbeddingLayer', 'IRuntimeConfig', 'IScaleLayer', 'IScatterLayer', 'ISelectLayer', 'ISerializationConfig', 'IShapeLayer', 'IShuffleLayer', 'ISliceLayer', 'ISoftMaxLayer', 'ISqueezeLayer', 'IStreamReaderV2', 'IStreamWriter', 'ISymExpr', 'ISymExprs', 'ITensor', 'ITimingCache', 'ITopKLayer', 'ITripLimitLayer', 'IUnaryLayer', 'IUnsqueezeLayer', 'IVersionedInterface', 'InterfaceInfo', 'InterpolationMode', 'KVCacheMode', 'KernelLaunchParams', 'LayerInformationFormat', 'LayerType', 'Logger', 'LoopOutput', 'MatrixOperation', 'MemoryPoolType', 'MoEActType', 'NetworkDefinitionCreationFlag', 'NodeIndices', 'OnnxParser', 'OnnxParserFlag', 'OnnxParserRefitter', 'PaddingMode', 'ParserError', 'Permutation', 'PluginArgDataType', 'PluginArgType', 'PluginCapabilityType', 'PluginCreatorVersion', 'PluginField', 'PluginFieldCollection', 'PluginFieldCollection_', 'PluginFieldType', 'PluginTensorDesc', 'PoolingType', 'PreviewFeature', 'Profiler', 'ProfilingVerbosity', 'QuickPluginCreationRequest', 'ReduceOperation', 'Refitter', 'ResizeCoordinateTransformation', 'ResizeRoundMode', 'ResizeSelector', 'Runtime', 'RuntimePlatform', 'SampleMode', 'ScaleMode', 'ScatterMode', 'SeekPosition', 'SerializationFlag', 'TacticSource', 'TempfileControlFlag', 'TensorFormat', 'TensorIOMode', 'TensorLocation', 'TensorRTPhase', 'TilingOptimizationLevel', 'TimingCacheKey', 'TimingCacheValue', 'TopKOperation', 'TripLimit', 'UnaryOperation', 'Weights', 'WeightsRole', 'bfloat16', 'bool', 'e8m0', 'float16', 'float32', 'fp4', 'fp8', 'get_builder_plugin_registry', 'get_nv_onnx_parser_version', 'get_plugin_registry', 'init_libnvinfer_plugins', 'int32', 'int4', 'int64', 'int8', 'uint8']
 
 class FallbackString:
 
@@ -19,17 +18,6 @@ class FallbackString:
         ...
 
 class PluginFieldCollection:
-
-    def __bool__(self) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self, arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self, arg0: slice) -> None:
-        ...
 
     @typing.overload
     def __getitem__(self, s: slice) -> PluginFieldCollection:
@@ -55,14 +43,6 @@ class PluginFieldCollection:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: int, arg1: typing.Any) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: slice, arg1: PluginFieldCollection) -> None:
         ...
 
     def append(self, x: typing.Any) -> None:
@@ -105,15 +85,6 @@ class DataType:
     UINT8: typing.ClassVar[DataType]
     __members__: typing.ClassVar[dict[str, DataType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -121,18 +92,6 @@ class DataType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -156,15 +115,6 @@ class WeightsRole:
     SHIFT: typing.ClassVar[WeightsRole]
     __members__: typing.ClassVar[dict[str, WeightsRole]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -172,18 +122,6 @@ class WeightsRole:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -231,14 +169,6 @@ class Dims:
     __hash__: typing.ClassVar[None] = None
 
     @typing.overload
-    def __eq__(self, arg0: list) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __eq__(self, arg0: tuple) -> builtins.bool:
-        ...
-
-    @typing.overload
     def __getitem__(self, arg0: int) -> int:
         ...
 
@@ -255,20 +185,6 @@ class Dims:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: int, arg1: int) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self, arg0: slice, arg1: Dims) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
 class Dims2(Dims):
@@ -345,23 +261,15 @@ class Dims4(Dims):
 
 class IHostMemory:
 
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
-
     @property
     def dtype(self) -> DataType:
         ...
 
     @property
     def nbytes(self) -> int:
+        ...
+
+    def __buffer__(self, flags: int, /) -> memoryview:
         ...
 
 class InterfaceInfo:
@@ -388,15 +296,6 @@ class APILanguage:
     PYTHON: typing.ClassVar[APILanguage]
     __members__: typing.ClassVar[dict[str, APILanguage]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -404,18 +303,6 @@ class APILanguage:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -467,9 +354,6 @@ class DimsExprs:
     def __len__(self) -> int:
         ...
 
-    def __setitem__(self, arg0: int, arg1: IDimensionExpr) -> None:
-        ...
-
 class DimensionOperation:
     CEIL_DIV: typing.ClassVar[DimensionOperation]
     EQUAL: typing.ClassVar[DimensionOperation]
@@ -482,21 +366,6 @@ class DimensionOperation:
     SUM: typing.ClassVar[DimensionOperation]
     __members__: typing.ClassVar[dict[str, DimensionOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -504,24 +373,6 @@ class DimensionOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -588,15 +439,6 @@ class PluginFieldType:
     UNKNOWN: typing.ClassVar[PluginFieldType]
     __members__: typing.ClassVar[dict[str, PluginFieldType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -604,18 +446,6 @@ class PluginFieldType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1069,15 +899,6 @@ class PluginCreatorVersion:
     V1_PYTHON: typing.ClassVar[PluginCreatorVersion]
     __members__: typing.ClassVar[dict[str, PluginCreatorVersion]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1085,18 +906,6 @@ class PluginCreatorVersion:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1113,21 +922,6 @@ class PluginCapabilityType:
     RUNTIME: typing.ClassVar[PluginCapabilityType]
     __members__: typing.ClassVar[dict[str, PluginCapabilityType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1135,24 +929,6 @@ class PluginCapabilityType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1168,21 +944,6 @@ class TensorRTPhase:
     RUNTIME: typing.ClassVar[TensorRTPhase]
     __members__: typing.ClassVar[dict[str, TensorRTPhase]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1190,24 +951,6 @@ class TensorRTPhase:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1226,21 +969,6 @@ class QuickPluginCreationRequest:
     UNKNOWN: typing.ClassVar[QuickPluginCreationRequest]
     __members__: typing.ClassVar[dict[str, QuickPluginCreationRequest]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1248,24 +976,6 @@ class QuickPluginCreationRequest:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1289,21 +999,6 @@ class PluginArgType:
     INT: typing.ClassVar[PluginArgType]
     __members__: typing.ClassVar[dict[str, PluginArgType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1311,24 +1006,6 @@ class PluginArgType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1345,21 +1022,6 @@ class PluginArgDataType:
     INT8: typing.ClassVar[PluginArgDataType]
     __members__: typing.ClassVar[dict[str, PluginArgDataType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1367,24 +1029,6 @@ class PluginArgDataType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1406,9 +1050,6 @@ class ISymExprs:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    def __setitem__(self, arg0: int, arg1: ISymExpr) -> builtins.bool:
         ...
 
     @property
@@ -1479,15 +1120,6 @@ class LayerType:
     UNSQUEEZE: typing.ClassVar[LayerType]
     __members__: typing.ClassVar[dict[str, LayerType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1495,18 +1127,6 @@ class LayerType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1533,21 +1153,6 @@ class TensorFormat:
     LINEAR: typing.ClassVar[TensorFormat]
     __members__: typing.ClassVar[dict[str, TensorFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1555,24 +1160,6 @@ class TensorFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1666,15 +1253,6 @@ class PaddingMode:
     SAME_UPPER: typing.ClassVar[PaddingMode]
     __members__: typing.ClassVar[dict[str, PaddingMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1682,18 +1260,6 @@ class PaddingMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1762,15 +1328,6 @@ class ActivationType:
     THRESHOLDED_RELU: typing.ClassVar[ActivationType]
     __members__: typing.ClassVar[dict[str, ActivationType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1778,18 +1335,6 @@ class ActivationType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1825,15 +1370,6 @@ class PoolingType:
     MAX_AVERAGE_BLEND: typing.ClassVar[PoolingType]
     __members__: typing.ClassVar[dict[str, PoolingType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1841,18 +1377,6 @@ class PoolingType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -1921,15 +1445,6 @@ class ScaleMode:
     UNIFORM: typing.ClassVar[ScaleMode]
     __members__: typing.ClassVar[dict[str, ScaleMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -1937,18 +1452,6 @@ class ScaleMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2117,15 +1620,6 @@ class ElementWiseOperation:
     XOR: typing.ClassVar[ElementWiseOperation]
     __members__: typing.ClassVar[dict[str, ElementWiseOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2133,18 +1627,6 @@ class ElementWiseOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2163,15 +1645,6 @@ class ScatterMode:
     ND: typing.ClassVar[ScatterMode]
     __members__: typing.ClassVar[dict[str, ScatterMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2179,18 +1652,6 @@ class ScatterMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2237,15 +1698,6 @@ class GatherMode:
     ND: typing.ClassVar[GatherMode]
     __members__: typing.ClassVar[dict[str, GatherMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2253,18 +1705,6 @@ class GatherMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2315,15 +1755,6 @@ class UnaryOperation:
     TAN: typing.ClassVar[UnaryOperation]
     __members__: typing.ClassVar[dict[str, UnaryOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2331,18 +1762,6 @@ class UnaryOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2365,15 +1784,6 @@ class ReduceOperation:
     SUM: typing.ClassVar[ReduceOperation]
     __members__: typing.ClassVar[dict[str, ReduceOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2381,18 +1791,6 @@ class ReduceOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2433,15 +1831,6 @@ class Permutation:
         ...
 
     def __len__(self) -> int:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setitem__(self, arg0: int, arg1: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
 class IShuffleLayer(ILayer):
@@ -2504,15 +1893,6 @@ class InterpolationMode:
     NEAREST: typing.ClassVar[InterpolationMode]
     __members__: typing.ClassVar[dict[str, InterpolationMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2520,18 +1900,6 @@ class InterpolationMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2550,15 +1918,6 @@ class SampleMode:
     WRAP: typing.ClassVar[SampleMode]
     __members__: typing.ClassVar[dict[str, SampleMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2566,18 +1925,6 @@ class SampleMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2596,15 +1943,6 @@ class TopKOperation:
     MIN: typing.ClassVar[TopKOperation]
     __members__: typing.ClassVar[dict[str, TopKOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2612,18 +1950,6 @@ class TopKOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2663,15 +1989,6 @@ class MatrixOperation:
     VECTOR: typing.ClassVar[MatrixOperation]
     __members__: typing.ClassVar[dict[str, MatrixOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2679,18 +1996,6 @@ class MatrixOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2716,15 +2021,6 @@ class CollectiveOperation:
     SCATTER: typing.ClassVar[CollectiveOperation]
     __members__: typing.ClassVar[dict[str, CollectiveOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2732,18 +2028,6 @@ class CollectiveOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2783,15 +2067,6 @@ class ResizeCoordinateTransformation:
     HALF_PIXEL: typing.ClassVar[ResizeCoordinateTransformation]
     __members__: typing.ClassVar[dict[str, ResizeCoordinateTransformation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2799,18 +2074,6 @@ class ResizeCoordinateTransformation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2826,15 +2089,6 @@ class ResizeSelector:
     UPPER: typing.ClassVar[ResizeSelector]
     __members__: typing.ClassVar[dict[str, ResizeSelector]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2842,18 +2096,6 @@ class ResizeSelector:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2871,15 +2113,6 @@ class ResizeRoundMode:
     HALF_UP: typing.ClassVar[ResizeRoundMode]
     __members__: typing.ClassVar[dict[str, ResizeRoundMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2887,18 +2120,6 @@ class ResizeRoundMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2949,15 +2170,6 @@ class LoopOutput:
     REVERSE: typing.ClassVar[LoopOutput]
     __members__: typing.ClassVar[dict[str, LoopOutput]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -2965,18 +2177,6 @@ class LoopOutput:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -2992,15 +2192,6 @@ class TripLimit:
     WHILE: typing.ClassVar[TripLimit]
     __members__: typing.ClassVar[dict[str, TripLimit]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3008,18 +2199,6 @@ class TripLimit:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3106,15 +2285,6 @@ class BoundingBoxFormat:
     CORNER_PAIRS: typing.ClassVar[BoundingBoxFormat]
     __members__: typing.ClassVar[dict[str, BoundingBoxFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3122,18 +2292,6 @@ class BoundingBoxFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3165,15 +2323,6 @@ class FillOperation:
     RANDOM_UNIFORM: typing.ClassVar[FillOperation]
     __members__: typing.ClassVar[dict[str, FillOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3181,18 +2330,6 @@ class FillOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3331,15 +2468,6 @@ class CumulativeOperation:
     SUM: typing.ClassVar[CumulativeOperation]
     __members__: typing.ClassVar[dict[str, CumulativeOperation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3347,18 +2475,6 @@ class CumulativeOperation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3379,15 +2495,6 @@ class AttentionNormalizationOp:
     SOFTMAX: typing.ClassVar[AttentionNormalizationOp]
     __members__: typing.ClassVar[dict[str, AttentionNormalizationOp]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3395,18 +2502,6 @@ class AttentionNormalizationOp:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3422,15 +2517,6 @@ class AttentionIOForm:
     PADDED_BHND: typing.ClassVar[AttentionIOForm]
     __members__: typing.ClassVar[dict[str, AttentionIOForm]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3438,18 +2524,6 @@ class AttentionIOForm:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3466,15 +2540,6 @@ class CausalMaskKind:
     UPPER_LEFT: typing.ClassVar[CausalMaskKind]
     __members__: typing.ClassVar[dict[str, CausalMaskKind]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3482,18 +2547,6 @@ class CausalMaskKind:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3574,15 +2627,6 @@ class KVCacheMode:
     LINEAR: typing.ClassVar[KVCacheMode]
     __members__: typing.ClassVar[dict[str, KVCacheMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3590,18 +2634,6 @@ class KVCacheMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3625,15 +2657,6 @@ class MoEActType:
     SILU: typing.ClassVar[MoEActType]
     __members__: typing.ClassVar[dict[str, MoEActType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -3641,18 +2664,6 @@ class MoEActType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -3714,17 +2725,6 @@ class IMoELayer(ILayer):
 class INetworkDefinition:
     error_recorder: typing.Any
     name: str
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __getitem__(self, arg0: int) -> ILayer:
         ...
@@ -4015,21 +3015,6 @@ class ILogger:
         WARNING: typing.ClassVar[ILogger.Severity]
         __members__: typing.ClassVar[dict[str, ILogger.Severity]]
 
-        def __eq__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ge__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __getstate__(self) -> int:
-            ...
-
-        def __gt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __hash__(self) -> int:
-            ...
-
         def __index__(self) -> int:
             ...
 
@@ -4037,24 +3022,6 @@ class ILogger:
             ...
 
         def __int__(self) -> int:
-            ...
-
-        def __le__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __lt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ne__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __repr__(self) -> str:
-            ...
-
-        def __setstate__(self, state: int) -> None:
-            ...
-
-        def __str__(self) -> str:
             ...
 
         @property
@@ -4069,14 +3036,6 @@ class ILogger:
     INTERNAL_ERROR: typing.ClassVar[ILogger.Severity]
     VERBOSE: typing.ClassVar[ILogger.Severity]
     WARNING: typing.ClassVar[ILogger.Severity]
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
 
     def __init__(self) -> None:
         ...
@@ -4094,21 +3053,6 @@ class Logger(ILogger):
         WARNING: typing.ClassVar[ILogger.Severity]
         __members__: typing.ClassVar[dict[str, ILogger.Severity]]
 
-        def __eq__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ge__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __getstate__(self) -> int:
-            ...
-
-        def __gt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __hash__(self) -> int:
-            ...
-
         def __index__(self: ILogger.Severity) -> int:
             ...
 
@@ -4116,24 +3060,6 @@ class Logger(ILogger):
             ...
 
         def __int__(self: ILogger.Severity) -> int:
-            ...
-
-        def __le__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __lt__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __ne__(self, other: typing.Any) -> builtins.bool:
-            ...
-
-        def __repr__(self) -> str:
-            ...
-
-        def __setstate__(self: ILogger.Severity, state: int) -> None:
-            ...
-
-        def __str__(self) -> str:
             ...
 
         @property
@@ -4173,12 +3099,6 @@ class Profiler(IProfiler):
         ...
 
 class IOptimizationProfile:
-
-    def __bool__(self) -> builtins.bool:
-        ...
-
-    def __nonzero__(self) -> builtins.bool:
-        ...
 
     def get_shape(self, input: str) -> list[Dims]:
         ...
@@ -4222,21 +3142,6 @@ class ErrorCodeTRT:
     UNSUPPORTED_STATE: typing.ClassVar[ErrorCodeTRT]
     __members__: typing.ClassVar[dict[str, ErrorCodeTRT]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4244,24 +3149,6 @@ class ErrorCodeTRT:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4332,21 +3219,6 @@ class ExecutionContextAllocationStrategy:
     USER_MANAGED: typing.ClassVar[ExecutionContextAllocationStrategy]
     __members__: typing.ClassVar[dict[str, ExecutionContextAllocationStrategy]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4354,24 +3226,6 @@ class ExecutionContextAllocationStrategy:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4399,17 +3253,6 @@ class IExecutionContext:
     profiler: IProfiler
     temporary_allocator: typing.Any
     unfused_tensors_debug_state: builtins.bool
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def execute_async_v3(self, stream_handle: int) -> builtins.bool:
         ...
@@ -4521,21 +3364,6 @@ class SerializationFlag:
     INCLUDE_REFIT: typing.ClassVar[SerializationFlag]
     __members__: typing.ClassVar[dict[str, SerializationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4543,24 +3371,6 @@ class SerializationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4595,15 +3405,6 @@ class LayerInformationFormat:
     ONELINE: typing.ClassVar[LayerInformationFormat]
     __members__: typing.ClassVar[dict[str, LayerInformationFormat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4611,18 +3412,6 @@ class LayerInformationFormat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4649,21 +3438,6 @@ class EngineCapability:
     STANDARD: typing.ClassVar[EngineCapability]
     __members__: typing.ClassVar[dict[str, EngineCapability]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4671,24 +3445,6 @@ class EngineCapability:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4704,15 +3460,6 @@ class TensorLocation:
     HOST: typing.ClassVar[TensorLocation]
     __members__: typing.ClassVar[dict[str, TensorLocation]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4720,18 +3467,6 @@ class TensorLocation:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4748,15 +3483,6 @@ class TensorIOMode:
     OUTPUT: typing.ClassVar[TensorIOMode]
     __members__: typing.ClassVar[dict[str, TensorIOMode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4764,18 +3490,6 @@ class TensorIOMode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4791,21 +3505,6 @@ class EngineStat:
     TOTAL_WEIGHTS_SIZE: typing.ClassVar[EngineStat]
     __members__: typing.ClassVar[dict[str, EngineStat]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -4813,24 +3512,6 @@ class EngineStat:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -4843,17 +3524,6 @@ class EngineStat:
 
 class ICudaEngine:
     error_recorder: IErrorRecorder
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __getitem__(self, arg0: int) -> str:
         ...
@@ -5025,21 +3695,6 @@ class DLAWorkspaceAllocationStrategy:
     SHARED_STATIC: typing.ClassVar[DLAWorkspaceAllocationStrategy]
     __members__: typing.ClassVar[dict[str, DLAWorkspaceAllocationStrategy]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5047,24 +3702,6 @@ class DLAWorkspaceAllocationStrategy:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5079,21 +3716,6 @@ class AllocatorFlag:
     RESIZABLE: typing.ClassVar[AllocatorFlag]
     __members__: typing.ClassVar[dict[str, AllocatorFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5101,24 +3723,6 @@ class AllocatorFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5172,21 +3776,6 @@ class SeekPosition:
     SET: typing.ClassVar[SeekPosition]
     __members__: typing.ClassVar[dict[str, SeekPosition]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5194,24 +3783,6 @@ class SeekPosition:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5264,21 +3835,6 @@ class BuilderFlag:
     WEIGHT_STREAMING: typing.ClassVar[BuilderFlag]
     __members__: typing.ClassVar[dict[str, BuilderFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5286,24 +3842,6 @@ class BuilderFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5323,15 +3861,6 @@ class MemoryPoolType:
     WORKSPACE: typing.ClassVar[MemoryPoolType]
     __members__: typing.ClassVar[dict[str, MemoryPoolType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5339,18 +3868,6 @@ class MemoryPoolType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5366,15 +3883,6 @@ class PreviewFeature:
     RUNTIME_ACTIVATION_RESIZE_10_10: typing.ClassVar[PreviewFeature]
     __members__: typing.ClassVar[dict[str, PreviewFeature]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5382,18 +3890,6 @@ class PreviewFeature:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5410,15 +3906,6 @@ class HardwareCompatibilityLevel:
     SAME_COMPUTE_CAPABILITY: typing.ClassVar[HardwareCompatibilityLevel]
     __members__: typing.ClassVar[dict[str, HardwareCompatibilityLevel]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5426,18 +3913,6 @@ class HardwareCompatibilityLevel:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5453,15 +3928,6 @@ class RuntimePlatform:
     WINDOWS_AMD64: typing.ClassVar[RuntimePlatform]
     __members__: typing.ClassVar[dict[str, RuntimePlatform]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5469,18 +3935,6 @@ class RuntimePlatform:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5496,15 +3950,6 @@ class DeviceType:
     GPU: typing.ClassVar[DeviceType]
     __members__: typing.ClassVar[dict[str, DeviceType]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5512,18 +3957,6 @@ class DeviceType:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5539,15 +3972,6 @@ class TempfileControlFlag:
     ALLOW_TEMPORARY_FILES: typing.ClassVar[TempfileControlFlag]
     __members__: typing.ClassVar[dict[str, TempfileControlFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5555,18 +3979,6 @@ class TempfileControlFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5583,15 +3995,6 @@ class ProfilingVerbosity:
     NONE: typing.ClassVar[ProfilingVerbosity]
     __members__: typing.ClassVar[dict[str, ProfilingVerbosity]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5599,18 +4002,6 @@ class ProfilingVerbosity:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5626,21 +4017,6 @@ class TacticSource:
     JIT_CONVOLUTIONS: typing.ClassVar[TacticSource]
     __members__: typing.ClassVar[dict[str, TacticSource]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5648,24 +4024,6 @@ class TacticSource:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5680,9 +4038,6 @@ class TimingCacheKey:
 
     @staticmethod
     def parse(text: str) -> TimingCacheKey:
-        ...
-
-    def __str__(self) -> str:
         ...
 
 class TimingCacheValue:
@@ -5733,15 +4088,6 @@ class TilingOptimizationLevel:
     NONE: typing.ClassVar[TilingOptimizationLevel]
     __members__: typing.ClassVar[dict[str, TilingOptimizationLevel]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5749,18 +4095,6 @@ class TilingOptimizationLevel:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5781,17 +4115,6 @@ class IBuilderConfig:
     remote_auto_tuning_config: str
     runtime_platform: RuntimePlatform
     tiling_optimization_level: TilingOptimizationLevel
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         ...
@@ -5936,21 +4259,6 @@ class NetworkDefinitionCreationFlag:
     STRONGLY_TYPED: typing.ClassVar[NetworkDefinitionCreationFlag]
     __members__: typing.ClassVar[dict[str, NetworkDefinitionCreationFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ge__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __gt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -5958,24 +4266,6 @@ class NetworkDefinitionCreationFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __le__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __lt__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -5988,17 +4278,6 @@ class NetworkDefinitionCreationFlag:
 
 class Builder:
     error_recorder: IErrorRecorder
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, logger: ILogger) -> None:
         ...
@@ -6061,17 +4340,6 @@ class Runtime:
     error_recorder: IErrorRecorder
     temporary_directory: str
 
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
-
     def __init__(self, logger: ILogger) -> None:
         ...
 
@@ -6124,9 +4392,6 @@ class Runtime:
 class Refitter:
     error_recorder: IErrorRecorder
     weights_validation: builtins.bool
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, engine: ICudaEngine, logger: ILogger) -> None:
         ...
@@ -6190,23 +4455,6 @@ class Refitter:
 class NodeIndices:
     __hash__: typing.ClassVar[None] = None
 
-    def __bool__(self: collections.abc.Sequence[int]) -> builtins.bool:
-        ...
-
-    def __contains__(self: collections.abc.Sequence[int], x: int) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __delitem__(self: collections.abc.Sequence[int], arg0: int) -> None:
-        ...
-
-    @typing.overload
-    def __delitem__(self: collections.abc.Sequence[int], arg0: slice) -> None:
-        ...
-
-    def __eq__(self: collections.abc.Sequence[int], arg0: collections.abc.Sequence[int]) -> builtins.bool:
-        ...
-
     @typing.overload
     def __getitem__(self: collections.abc.Sequence[int], s: slice) -> list[int]:
         ...
@@ -6231,20 +4479,6 @@ class NodeIndices:
         ...
 
     def __len__(self: collections.abc.Sequence[int]) -> int:
-        ...
-
-    def __ne__(self: collections.abc.Sequence[int], arg0: collections.abc.Sequence[int]) -> builtins.bool:
-        ...
-
-    def __repr__(self: collections.abc.Sequence[int]) -> str:
-        ...
-
-    @typing.overload
-    def __setitem__(self: collections.abc.Sequence[int], arg0: int, arg1: int) -> None:
-        ...
-
-    @typing.overload
-    def __setitem__(self: collections.abc.Sequence[int], arg0: slice, arg1: collections.abc.Sequence[int]) -> None:
         ...
 
     def append(self: collections.abc.Sequence[int], x: int) -> None:
@@ -6279,17 +4513,6 @@ class NodeIndices:
         ...
 
 class OnnxParser:
-
-    @staticmethod
-    def __enter__(this):
-        ...
-
-    @staticmethod
-    def __exit__(this, exc_type, exc_value, traceback):
-        ...
-
-    def __del__(self) -> None:
-        ...
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         ...
@@ -6369,15 +4592,6 @@ class OnnxParserFlag:
     REPORT_CAPABILITY_DLA: typing.ClassVar[OnnxParserFlag]
     __members__: typing.ClassVar[dict[str, OnnxParserFlag]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -6385,18 +4599,6 @@ class OnnxParserFlag:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    def __str__(self) -> str:
         ...
 
     @property
@@ -6425,15 +4627,6 @@ class ErrorCode:
     UNSUPPORTED_NODE_SHAPE: typing.ClassVar[ErrorCode]
     __members__: typing.ClassVar[dict[str, ErrorCode]]
 
-    def __eq__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    def __getstate__(self) -> int:
-        ...
-
-    def __hash__(self) -> int:
-        ...
-
     def __index__(self) -> int:
         ...
 
@@ -6441,28 +4634,6 @@ class ErrorCode:
         ...
 
     def __int__(self) -> int:
-        ...
-
-    def __ne__(self, other: typing.Any) -> builtins.bool:
-        ...
-
-    @typing.overload
-    def __repr__(self) -> str:
-        ...
-
-    @typing.overload
-    def __repr__(self) -> str:
-        ...
-
-    def __setstate__(self, state: int) -> None:
-        ...
-
-    @typing.overload
-    def __str__(self) -> str:
-        ...
-
-    @typing.overload
-    def __str__(self) -> str:
         ...
 
     @property
@@ -6474,12 +4645,6 @@ class ErrorCode:
         ...
 
 class ParserError:
-
-    def __repr__(self) -> str:
-        ...
-
-    def __str__(self) -> str:
-        ...
 
     def code(self) -> ErrorCode:
         ...

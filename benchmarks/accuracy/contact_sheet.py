@@ -1,0 +1,84 @@
+"""Rows of small pictures for a page, as JPEGs within it."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.benchmarks.accuracy.evaluation import blur_map
+from br2net.benchmarks.accuracy.metrics import ImageFigures
+from br2net.benchmarks.accuracy.sharp_check import SharpFigures, defocus
+from br2net.runtime.backend import Backend
+from br2net.runtime.images import read_image
+from br2net.runtime.pairs import Pair, read_pair
+from br2net.runtime.postprocessing import to_grey
+
+THUMBNAIL_WIDTH = 360
+THUMBNAIL_HEIGHT = 240
+FALSE_BLUR_BGR = (20, 105, 235)  # orange: called blurred, but in focus
+MISSED_BLUR_BGR = (200, 90, 20)  # blue: blurred, but not found
+
+
+def pair_rows(images: Sequence[ImageFigures], pairs: dict[str, Pair], backend: Backend) -> str:
+    """One row of photograph, mask, map and difference for each image; `pairs` by name. Maps are computed anew."""
+    return "".join(_pair_row(item, pairs[item.name], backend) for item in images)
+
+
+def sharp_rows(images: Sequence[SharpFigures], backend: Backend) -> str:
+    """One row of photograph, its map, the defocused photograph and its map for each image."""
+    return "".join(_sharp_row(item, backend) for item in images)
+
+
+def difference_picture(blur: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Show where a map errs: white where it is right, orange where it sees blur in focus, blue where it misses blur.
+
+    blur, mask: float32 `(H, W)`, 0..1. Gives uint8 `(H, W, 3)` BGR.
+    """
+    error = (blur - mask)[..., None]
+    colour = np.where(error > 0.0, np.array(FALSE_BLUR_BGR, np.float32), np.array(MISSED_BLUR_BGR, np.float32))
+    return np.asarray(np.rint(255.0 + np.abs(error) * (colour - 255.0)), dtype=np.uint8)
+
+
+def _pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> str:
+    frame, mask = read_pair(pair)
+    blur = blur_map(backend, frame)
+    pictures = {
+        "photograph": frame,
+        "mask": to_grey(mask),
+        "map": to_grey(blur),
+        "difference": difference_picture(blur, mask),
+    }
+    return _row(figures.name, f"MAE {figures.mae:.3f}, IoU {figures.iou:.3f}", pictures)
+
+
+def _sharp_row(figures: SharpFigures, backend: Backend) -> str:
+    frame = read_image(figures.path)
+    defocused = defocus(frame)
+    pictures = {
+        "photograph": frame,
+        "map": to_grey(blur_map(backend, frame)),
+        "defocused photograph": defocused,
+        "map of the defocused photograph": to_grey(blur_map(backend, defocused)),
+    }
+    as_it_is, defocused_share = 100.0 * figures.as_it_is.fraction, 100.0 * figures.defocused.fraction
+    caption = f"{as_it_is:.1f} % blurred as it is, {defocused_share:.1f} % defocused"
+    return _row(figures.path.stem, caption, pictures)
+
+
+def _row(name: str, caption: str, pictures: dict[str, NDArray[np.uint8]]) -> str:
+    cells = "".join(
+        f'<img alt="{kind} of {escape(name)}" src="{_data_uri(picture)}">' for kind, picture in pictures.items()
+    )
+    return f'<div class="row"><p><b>{escape(name)}</b>{caption}</p><div class="pictures">{cells}</div></div>'
+
+
+def _data_uri(picture: NDArray[np.uint8]) -> str:
+    height, width = picture.shape[:2]
+    scale = min(THUMBNAIL_WIDTH / width, THUMBNAIL_HEIGHT / height)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from br2net.cli.build import build
+from br2net.errors import Br2netError, InputError, ModelError
+
+from ...builder.engine.conftest import MakeOnnx, make_onnx, testbed  # noqa: F401  # the fixtures
+
+
+@pytest.fixture
+def command() -> typer.Typer:
+    """The verb by itself."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(build)
+    return app
+
+
+@pytest.mark.usefixtures("testbed")
+def test_an_engine_and_its_sidecar_are_written_and_told(
+    command: typer.Typer, make_onnx: MakeOnnx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    monkeypatch.setenv("BR2NET_CACHE", str(tmp_path / "cache"))
+    engine = tmp_path / "tiny.engine"
+    run = CliRunner().invoke(command, [str(make_onnx()), "-o", str(engine), "--for", "any", "--json"])
+    assert run.exit_code == 0, run.output
+    facts = json.loads(run.stdout)
+    assert facts["plan_size_bytes"] == engine.stat().st_size
+    assert facts["compute_capabilities"] == ["8.0+"]
+    assert json.loads((tmp_path / "tiny.engine.json").read_text())["onnx_name"] == "tiny.onnx"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        (["--hardware", "every-gpu"], InputError, "no 'every-gpu'"),
+        (["--for", "rtx4090"], InputError, "no GPU target 'rtx4090'"),
+        (["--batch", "two"], InputError, "'two' is no batch"),
+        (["--level", "9"], InputError, "optimisation level of 9"),
+        (["--size", "128x128"], InputError, "fixed width of 64"),
+    ],
+)
+def test_an_option_that_is_not_possible_is_one_sentence_and_no_file(
+    options: list[str], error: type[Br2netError], said: str, command: typer.Typer, make_onnx: MakeOnnx, tmp_path: Path  # noqa: F811
+) -> None:
+    run = CliRunner().invoke(command, [str(make_onnx()), "-o", str(tmp_path / "x.engine"), *options])
+    assert isinstance(run.exception, error)
+    assert said in str(run.exception)
+    assert run.exception.exit_code == 2
+    assert not list(tmp_path.glob("*.engine*"))
+
+
+def test_what_is_no_onnx_is_refused(command: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"hello world")
+    run = CliRunner().invoke(command, [str(tmp_path / "x.onnx"), "-o", str(tmp_path / "x.engine"), "--for", "any"])
+    assert isinstance(run.exception, ModelError)
+    assert not list(tmp_path.glob("*.engine*"))

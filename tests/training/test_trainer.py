@@ -1,0 +1,73 @@
+"""The trainer end to end on a small data set: it learns, it resumes, it refuses what it cannot use."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from br2net.errors import DatasetError, ModelError
+from br2net.network import BR2NetConfig
+from br2net.training import RECIPES, TrainingJob, train
+from br2net.training.data import held_out_names, split_pairs
+from br2net.training.recipe import Phase, Recipe
+
+
+def small(epochs: int) -> Recipe:
+    config = BR2NetConfig(backbone="mobilenet_v2", backbone_norm="folded", width=8, l2h_level=1, h2l_level=3)
+    return replace(RECIPES["mobile"], config=config, size=64, phases=(Phase(1.0, (64,)),), epochs=epochs, batch=5)
+
+
+def job(dataset: Path, output: Path) -> TrainingJob:
+    return TrainingJob(dataset, output, random_weights=True, check_minutes=60.0)
+
+
+def log_of(output: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_lowers_the_loss_and_leaves_a_checkpoint_that_says_what_it_is(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    train(small(1), job(dataset, output))
+    checkpoint = train(small(25), job(dataset, output))
+    first, last = log_of(output)[0], log_of(output)[-1]
+    assert last["step"] == 50 and last["loss"] < 0.8 * first["loss"]
+    assert checkpoint.facts.name == "mobile" and checkpoint.figures["held_out_mae"] <= first["mae"]
+    assert json.loads((output / "recipe.json").read_text())["epochs"] == 25
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    train(small(1), job(dataset, output))
+    before = torch.load(output / "last.pth", weights_only=True)
+    assert before["state"]["step"] == 2
+    train(small(2), job(dataset, output))
+    after = torch.load(output / "last.pth", weights_only=True)
+    assert after["state"]["step"] == 4 and after["state"]["seconds"] > before["state"]["seconds"]
+
+
+def test_a_run_of_another_network_is_not_resumed(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    train(small(1), job(dataset, output))
+    other = replace(small(1), config=replace(small(1).config, width=6))
+    with pytest.raises(ModelError, match="another network"):
+        train(other, job(dataset, output))
+
+
+def test_each_tenth_photograph_of_another_data_set_is_held_out(dataset: Path) -> None:
+    training, held_out = split_pairs(dataset, None, False)
+    assert [pair.name for pair in held_out] == ["p00", "p10"] and len(training) == 10
+
+
+def test_the_held_out_list_is_part_of_the_train_set_and_not_of_the_test_set(shared: Path) -> None:
+    names = held_out_names()
+    train604 = set((shared / "data/cuhk/train604.txt").read_text().split())
+    test100 = set((shared / "data/cuhk/test100.txt").read_text().split())
+    assert len(names) == 60 and names <= train604 and not names & test100
+
+
+def test_one_photograph_is_too_few(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("p03\n")
+    with pytest.raises(DatasetError, match="at least two"):
+        split_pairs(dataset, tmp_path / "one.txt", False)
