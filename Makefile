@@ -1,4 +1,5 @@
-# What there is to run: `make help`. Needs Python 3.11 or newer, a C++ compiler, CMake 3.18 and a package registry.
+# What there is to run: `make help`. Needs a package registry; `make test` also Python 3.11 or newer, a C++ compiler and
+# CMake 3.18. PIP_ARGS goes to pip: where plain `torch` brings gigabytes of CUDA, name the index of its CPU builds there.
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
@@ -51,8 +52,10 @@ $(VENV)/.installed: $(SETUP) constraints.txt
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt --editable '.[dev]'
 	touch $@
 
+# setuptools packs what an earlier build left in build/lib, modules that are gone included.
 $(DEMO_VENV)/.installed: $(SETUP) $(shell find app runtime -name '*.py' -o -name '*.onnx')
 	test -x $(DEMO_BIN)/python || $(PYTHON) -m venv $(DEMO_VENV)
+	rm -rf build/lib
 	$(DEMO_BIN)/pip install --quiet $(PIP_ARGS) '.[demo]'
 	touch $@
 

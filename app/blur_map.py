@@ -13,7 +13,7 @@ from br2net.runtime.images import write_png
 THRESHOLD = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlurMap:
     """Where a frame is out of focus.
 
@@ -40,8 +40,12 @@ class BlurMap:
         """The frame with its blurred parts tinted: uint8 `(H, W, 3)` BGR, a new array. `opacity` is that of a full tint.
 
         Raises:
-            InputError: if the frame is not of the map's size.
+            InputError: if the frame is not uint8 of the map's size, or the opacity is outside 0..1.
         """
+        if not 0.0 <= opacity <= 1.0:
+            raise InputError(f"An opacity of {opacity} is not possible; it lies in 0..1.")
+        if frame.dtype != np.uint8:
+            raise InputError(f"The frame is of {frame.dtype}; uint8 is wanted.")
         if frame.shape != (*self.map.shape, 3):
             raise InputError(f"The frame is of shape {frame.shape}; the map is of {self.map.shape}.")
         return postprocessing.overlay(frame, self.map, opacity)

@@ -74,7 +74,7 @@ class Detector:
         return self._backend
 
     @overload
-    def __call__(self, frames: FrameOrPath) -> BlurMap: ...
+    def __call__(self, frames: FrameOrPath) -> BlurMap: ...  # type: ignore[overload-overlap]  # a str is no list of images
 
     @overload
     def __call__(self, frames: Sequence[FrameOrPath]) -> list[BlurMap]: ...
@@ -124,7 +124,13 @@ class Detector:
 def _to_frame(item: FrameOrPath) -> Frame:
     if isinstance(item, str | Path):
         return read_image(Path(item))
-    if not isinstance(item, np.ndarray) or item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3 or not item.size:
+    if (
+        not isinstance(item, np.ndarray)
+        or item.dtype != np.uint8
+        or item.ndim != 3
+        or item.shape[2] != 3
+        or not item.size
+    ):
         kind = f"{item.dtype} {item.shape}" if isinstance(item, np.ndarray) else type(item).__name__
         raise ImageError(f"A frame is uint8 of shape (H, W, 3), BGR; this is {kind}.")
     return item

@@ -28,7 +28,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o644)
+        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error

@@ -22,14 +22,17 @@ def find_model(name: str | Path, suffix: str = ".onnx") -> Path:
         suffix: which file of a shipped model: `.onnx` to run, or `.pth` (its checkpoint) to export.
 
     Raises:
-        ModelError: if it is neither.
+        ModelError: if it is neither, or a shipped model has no such file.
     """
-    if isinstance(name, str) and name in shipped_models():
-        path = shipped_models()[name].with_suffix(suffix)
-        if path.is_file():
-            return path
-    path = Path(name)
-    if path.is_file():
+    shipped = shipped_models()
+    path = shipped[name].with_suffix(suffix) if isinstance(name, str) and name in shipped else Path(name)
+    try:
+        found = path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        found = False
+    if found:
         return path
-    names = ", ".join(shipped_models()) or "none"
+    if isinstance(name, str) and name in shipped:
+        raise ModelError(f"The shipped model {name} comes without a {suffix} file.")
+    names = ", ".join(shipped) or "none"
     raise ModelError(f"{name} is neither a file nor a shipped model (those are: {names}).")

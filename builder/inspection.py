@@ -145,7 +145,7 @@ def _text(value: ValueInfoProto) -> str:
 
 
 def _type_name(element_type: int) -> str:
-    return TensorProto.DataType.Name(element_type).lower()
+    return str(TensorProto.DataType.Name(element_type)).lower()
 
 
 def _fix_sizes(model: ModelProto, metadata: ModelMetadata | None) -> Shape:
@@ -185,7 +185,7 @@ def _shapes_by_openvino(path: Path, counted: Shape) -> dict[str, Shape]:
         model.reshape(list(counted))
     except RuntimeError as error:
         raise ModelError(f"The shapes inside {path} cannot be inferred, so its work cannot be counted.") from error
-    shapes = {}
+    shapes: dict[str, Shape] = {}
     for operation in model.get_ordered_ops():
         for output in operation.outputs():
             if output.get_partial_shape().is_static:

@@ -1,6 +1,7 @@
 """FP16 ONNX files, by modelopt's AutoCast: what would lose too much stays fp32; the graph says which."""
 
 import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +69,7 @@ def to_fp16(
         preprocess([frame] * (file.batch or 1), metadata.width, metadata.height, metadata.normalisation)
         for frame in frames
     ]
-    model = _autocast(onnx_path, batches[0])
+    model = _autocast(onnx_path, batches)
     with written_whole(out) as temporary:
         _save(model, temporary, metadata.with_precision("fp16"))
         found = difference(reference_maps(temporary, batches), reference_maps(onnx_path, batches))
@@ -89,7 +90,7 @@ def kept_fp32(model: "onnx.ModelProto") -> tuple[str, ...]:
     return tuple(node.name for node in graph.node if node.op_type in _WEIGHTED and node.output[0] in fp32)
 
 
-def _autocast(path: Path, batch: NDArray[np.float32]) -> "onnx.ModelProto":
+def _autocast(path: Path, batches: Sequence[NDArray[np.float32]]) -> "onnx.ModelProto":
     try:
         from modelopt.onnx.autocast import convert_to_mixed_precision
         from modelopt.onnx.logging_config import configure_logging
@@ -98,9 +99,13 @@ def _autocast(path: Path, batch: NDArray[np.float32]) -> "onnx.ModelProto":
             "FP16 needs NVIDIA's Model Optimizer: `pip install 'nvidia-modelopt[onnx]'`."
         ) from error
     configure_logging(logging.ERROR)  # it reports every node otherwise; what stayed fp32 is returned instead
-    model: onnx.ModelProto = convert_to_mixed_precision(
-        str(path), low_precision_type="fp16", keep_io_types=True, calibration_data={_input_name(path): batch}
-    )
+    name = _input_name(path)
+    with tempfile.TemporaryDirectory() as folder:  # AutoCast reads several batches from files alone
+        for index, batch in enumerate(batches):
+            np.savez(Path(folder) / f"{index:04}.npz", **{name: batch})  # type: ignore[arg-type]
+        model: onnx.ModelProto = convert_to_mixed_precision(
+            str(path), low_precision_type="fp16", keep_io_types=True, calibration_data=folder
+        )
     del model.graph.value_info[:]  # shapes that AutoCast copied from one node to another; each runtime infers its own
     return model
 

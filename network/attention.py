@@ -19,4 +19,5 @@ class ChannelAttention(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """feature: `(N, C, h, w)`; gives the same shape, each channel multiplied by its gate."""
-        return feature * self.sigmoid(self.expand(self.relu(self.reduce(self.pool(feature)))))
+        gate: Tensor = self.sigmoid(self.expand(self.relu(self.reduce(self.pool(feature)))))
+        return feature * gate

@@ -95,4 +95,6 @@ def _load_into(model: BR2Net, state: dict[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise ModelError(f"The weights in {path} do not fit its network ({str(error).splitlines()[-1].strip()})") from error
+        raise ModelError(
+            f"The weights in {path} do not fit its network ({str(error).splitlines()[-1].strip()})"
+        ) from error

@@ -46,7 +46,7 @@ class RefinementModule(nn.Module):
         """The part after the first convolution. hidden: `(N, width, h, w)`, its output."""
         hidden = self.act1(self.bn1(hidden))
         hidden = self.act2(self.bn2(self.conv2(hidden)))
-        update = self.conv3(hidden)
+        update: Tensor = self.conv3(hidden)
         return previous + update if self.residual else update
 
 

@@ -28,7 +28,8 @@ class FoldedRefinement(nn.Module):
 
     def forward(self, previous: Tensor, feature: Tensor) -> Tensor:
         """See `RefinementModule.forward`."""
-        return self.step(previous, feature)
+        output: Tensor = self.step(previous, feature)
+        return output
 
 
 class CommutedRefinement(nn.Module):
@@ -106,7 +107,8 @@ class RestructuredBR2Net(nn.Module):
             maps.append(resize(self.l2h(features, size_of(features[self.config.l2h_level])), size))
         if self.h2l is not None:
             maps.append(resize(self.h2l(features[::-1], size_of(features[self.config.h2l_level])), size))
-        return self.fusion(maps)
+        fused: Tensor = self.fusion(maps)
+        return fused
 
     def forward(self, image: Tensor) -> Tensor:
         """image: `(N, 3, H, W)`, RGB, normalised. Gives the blur map `(N, 1, H, W)`, 0..1, 1 = blurred."""

@@ -85,7 +85,9 @@ def load_public_state(backbone: FeatureExtractor, state: Mapping[str, Tensor], s
     unfit = [key for key in own if key not in state or state[key].shape != own[key].shape]
     unfit = [key for key in unfit if not key.endswith("num_batches_tracked")]
     if unfit:
-        raise WeightsError(f"The weights in {source} do not fit the backbone: {unfit[0]} is missing or of another shape.")
+        raise WeightsError(
+            f"The weights in {source} do not fit the backbone: {unfit[0]} is missing or of another shape."
+        )
     target.load_state_dict({key: state.get(key, value) for key, value in own.items()})
     if target is not backbone:
         fold_batch_norms(target)
@@ -109,7 +111,9 @@ def load_folded_arrays(backbone: FeatureExtractor, arrays: Mapping[str, np.ndarr
         for index, conv in enumerate(convolutions):
             weight, bias = arrays.get(f"w{index:02d}"), arrays.get(f"b{index:02d}")
             if weight is None or bias is None or weight.shape != tuple(conv.weight.shape):
-                raise WeightsError(f"The weights in {source} do not fit MobileNetV2: array {index} is missing or unfit.")
+                raise WeightsError(
+                    f"The weights in {source} do not fit MobileNetV2: array {index} is missing or unfit."
+                )
             conv.weight.copy_(torch.from_numpy(weight))
             if conv.bias is not None:
                 conv.bias.copy_(torch.from_numpy(bias))

@@ -11,6 +11,7 @@ from br2net.errors import InputError
 from br2net.runtime.metadata import ModelMetadata
 
 Batch = NDArray[np.float32]
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,21 @@ class InferenceOptions:
         precision: `auto` for what the device does best with this file, or `fp32`, `bf16`, `fp16`.
         size: input `(width, height)` in pixels; None for the file's default.
         threads: CPU threads; 0 for all.
+
+    Raises:
+        InputError: if the precision or the number of threads is not possible anywhere.
     """
 
     device: str = "auto"
     precision: str = "auto"
     size: tuple[int, int] | None = None
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(f"There is no precision {self.precision}; there are {', '.join(PRECISIONS)}.")
+        if self.threads < 0:
+            raise InputError(f"{self.threads} threads are not possible; 0 means all.")
 
 
 class Backend(ABC):
@@ -60,11 +70,15 @@ class Backend(ABC):
             float32 `(N, 1, height, width)`, 0..1, 1 = blurred. The array belongs to the caller.
 
         Raises:
-            InputError: if the batch has another shape.
-            BackendError: if the engine underneath fails.
+            InputError: if the batch has another shape or type.
+            BackendError: if the engine underneath fails, or was closed.
         """
+        if batch.dtype != np.float32:
+            raise InputError(f"A batch of {batch.dtype} does not fit; float32 is wanted.")
         if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
-            raise InputError(f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted.")
+            raise InputError(
+                f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
+            )
         if self.fixed_batch is None or len(batch) == self.fixed_batch:
             return self._run(batch)
         count = self.fixed_batch
@@ -82,7 +96,7 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Free what the backend holds; it cannot be used afterwards."""
+        """Free what the backend holds; it cannot be used afterwards. Closing twice does no harm."""
 
     def __enter__(self) -> "Backend":
         return self

@@ -26,8 +26,9 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
     options = options or InferenceOptions()
     if not path.is_file():
         raise ModelError(f"There is no file {path}.")
-    is_checkpoint = path.suffix in CHECKPOINT_SUFFIXES
-    if not is_checkpoint and path.suffix != ".onnx":
+    suffix = path.suffix.lower()
+    is_checkpoint = suffix in CHECKPOINT_SUFFIXES
+    if not is_checkpoint and suffix != ".onnx":
         raise ModelError(f"{path} is no model file: .onnx and .pth (checkpoint) are understood.")
     if backend == "auto":
         backend = "torch" if is_checkpoint else "openvino"

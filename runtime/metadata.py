@@ -72,14 +72,26 @@ class ModelMetadata:
             known = {item.name for item in fields(cls)}
             values = {key: value for key, value in raw.items() if key in known}
             normalisation = values["normalisation"]
-            values["normalisation"] = Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"]))
+            values["normalisation"] = Normalisation(_three(normalisation["mean"]), _three(normalisation["std"]))
+            if not all(isinstance(values[side], int) and values[side] > 0 for side in ("width", "height")):
+                raise ValueError("width and height must be positive whole numbers")
+            if min(values["normalisation"].std) <= 0.0:
+                raise ValueError("std must be positive")
             return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"The br2net metadata of {source} is damaged ({error}); export the model again.") from error
+            raise ModelError(
+                f"The br2net metadata of {source} is damaged ({error}); export the model again."
+            ) from error
 
     def with_precision(self, precision: str) -> "ModelMetadata":
         """Copy of these facts for the same network at another precision."""
         return replace(self, precision=precision)
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    """Three numbers, one for each of red, green and blue."""
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
 
 
 def sha256_of(path: Path) -> str:

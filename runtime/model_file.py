@@ -34,7 +34,7 @@ class ModelFile:
         if wanted is None:
             return fixed
         check_size(*wanted)
-        if (self.width, self.height) != (None, None) and wanted != fixed:
+        if self.width not in (None, wanted[0]) or self.height not in (None, wanted[1]):
             raise InputError(
                 f"{self.path} takes {fixed[0]}x{fixed[1]} alone, not {wanted[0]}x{wanted[1]}; "
                 f"export it for that size with `br2net export … --size {wanted[0]}x{wanted[1]}`."
@@ -55,14 +55,20 @@ def read_model_file(path: Path) -> ModelFile:
         model = onnx.load(path, load_external_data=False)
     except FileNotFoundError:
         raise ModelError(f"There is no file {path}.") from None
-    except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is not an ONNX file.") from error
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (DecodeError, ValueError) as error:
+        raise ModelError(f"{path} is not an ONNX file, or it is damaged.") from error
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if not model.graph.input:
-        raise ModelError(f"{path} is not an ONNX file.")
+        raise ModelError(f"{path} is not an ONNX file, or it is damaged.")
     if not texts:
         raise ModelError(f"{path} carries no br2net metadata; make it with `br2net export`.")
     metadata = ModelMetadata.from_json(texts[0], str(path))
-    dimensions = model.graph.input[0].type.tensor_type.shape.dim
-    batch, _, height, width = (item.dim_value if item.HasField("dim_value") else None for item in dimensions)
+    image = model.graph.input[0]
+    shape = [item.dim_value if item.HasField("dim_value") else None for item in image.type.tensor_type.shape.dim]
+    outputs = [item.name for item in model.graph.output]
+    if image.name != "image" or len(shape) != 4 or shape[1] != 3 or outputs != ["blur"]:
+        raise ModelError(f"{path} is no br2net model: it must have an input image (N, 3, h, w) and an output blur.")
+    batch, _, height, width = shape
     return ModelFile(path, metadata, batch, width, height)

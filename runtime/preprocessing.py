@@ -40,14 +40,13 @@ def resize(frame: Frame, width: int, height: int) -> Frame:
     return np.asarray(resized, dtype=np.uint8)
 
 
-def preprocess(
-    frames: Sequence[Frame], width: int, height: int, normalisation: Normalisation
-) -> NDArray[np.float32]:
+def preprocess(frames: Sequence[Frame], width: int, height: int, normalisation: Normalisation) -> NDArray[np.float32]:
     """Make one batch of network input.
 
     Args:
         frames: uint8 `(H, W, 3)` BGR each, of any sizes.
-        width, height: of the input, multiples of 32.
+        width: of the input, a multiple of 32.
+        height: of the input, a multiple of 32.
         normalisation: `(pixel / 255 - mean) / std` per RGB channel.
 
     Returns:

@@ -64,7 +64,7 @@ def geometry(
     """Rotate, crop, flip and resize to `(size, size)`, photograph and mask alike."""
     if settings.rotation_degrees:
         image, mask = _rotate(image, mask, rng.uniform(-settings.rotation_degrees, settings.rotation_degrees))
-    box = random_box(*mask.shape, settings, rng)
+    box = random_box(mask.shape[0], mask.shape[1], settings, rng)
     image, mask = box.of(image), box.of(mask)
     image = resize(image, size, size)
     mask = np.clip(cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), 0.0, 1.0)
@@ -80,11 +80,11 @@ def photometry(image: Image, settings: Augmentation, rng: np.random.Generator) -
     """
     strength = settings.photometric
     if strength:
-        image = cv2.LUT(image, _tone_curves(strength, rng))
+        image = np.asarray(cv2.LUT(image, _tone_curves(strength, rng)), dtype=np.uint8)
         if rng.random() < 0.3:
             grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
             keep = rng.uniform(0.0, 1.0)
-            image = cv2.addWeighted(image, keep, grey, 1.0 - keep, 0.0)
+            image = np.asarray(cv2.addWeighted(image, keep, grey, 1.0 - keep, 0.0), dtype=np.uint8)
     if rng.random() < settings.noise_probability:
         noise = rng.standard_normal(image.shape[:2], dtype=np.float32) * rng.uniform(1.0, 6.0)
         image = np.clip(image + noise[..., None], 0, 255).astype(np.uint8)

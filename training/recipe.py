@@ -1,6 +1,6 @@
 """Recipes: everything that decides how a network is trained, in one frozen object."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from br2net.network import NAMED_CONFIGS, BR2NetConfig
@@ -45,6 +45,8 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
+        name: of the recipe.
+        model: what the result is called.
         config: the network.
         normalisation: `imagenet` (mean and standard deviation) or `symmetric` (`x / 127.5 - 1`).
         size: default input size of the result, pixels, and the size of the held-out check.
@@ -58,6 +60,7 @@ class Recipe:
     """
 
     name: str
+    model: str
     config: BR2NetConfig
     normalisation: Literal["imagenet", "symmetric"]
     size: int
@@ -78,6 +81,7 @@ class Recipe:
 
 PAPER = Recipe(
     name="paper",
+    model="resnext101",
     config=NAMED_CONFIGS["resnext101"],
     normalisation="imagenet",
     size=320,
@@ -104,6 +108,7 @@ PAPER = Recipe(
 
 MOBILE = Recipe(
     name="mobile",
+    model="mobile",
     config=NAMED_CONFIGS["mobile"],
     normalisation="symmetric",
     size=384,
@@ -111,5 +116,19 @@ MOBILE = Recipe(
     epochs=80,
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE)}
+MOBILE_REFINE = replace(
+    MOBILE,
+    name="mobile-refine",
+    phases=(Phase(1.0, (320, 352, 384)),),
+    epochs=14,
+    backbone_lr=1.2e-4,
+    head_lr=6e-4,
+    weight_decay=5e-2,
+    ema_decay=0.995,
+    augmentation=Augmentation(
+        smallest_crop=0.4, aspect_jitter=1.6, rotation_degrees=6.0, photometric=0.3, synthetic_probability=0.1
+    ),
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_REFINE)}
 """Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 
 from br2net.errors import ModelError
 from br2net.files import write_text, written_whole
@@ -38,6 +39,7 @@ class TrainingJob:
         invert_masks: the masks are white = in focus.
         backbone_weights: local ImageNet weights; None downloads them.
         random_weights: start the backbone from random weights instead.
+        start: a checkpoint of the same network to go on from, as to fine-tune on photographs of one's own, or None.
         sharp: folder of photographs in focus everywhere, as material for synthetic defocus, or None.
         max_minutes: the schedule ends after so many minutes of training even where the epochs are not done; 0 for never.
         check_minutes: minutes between two held-out checks, each followed by a checkpoint.
@@ -50,6 +52,7 @@ class TrainingJob:
     invert_masks: bool = False
     backbone_weights: Path | None = None
     random_weights: bool = False
+    start: Path | None = None
     sharp: Path | None = None
     max_minutes: float = 0.0
     check_minutes: float = 4.0
@@ -83,9 +86,11 @@ class Trainer:
         self._model = BR2Net(recipe.config)
         self._state = _State()
         resumed = (job.output / "last.pth").is_file()
-        if not resumed and not job.random_weights:
+        if not resumed and job.start is not None:
+            self._model.load_state_dict(_weights_of(job.start, recipe))
+        elif not resumed and not job.random_weights:
             initialise_backbone(self._model.backbone, recipe.config.backbone, job.backbone_weights)
-        self._model.to(self._device, memory_format=torch.channels_last)
+        self._model.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model.commute(recipe.commuted)
         self._optimizer = build_optimizer(self._model, recipe)
         self._average = WeightAverage(self._model, recipe.ema_decay)
@@ -159,7 +164,7 @@ class Trainer:
     def _result(self, figures: HeldOutFigures) -> Checkpoint:
         recipe, job = self._recipe, self._job
         facts = ModelFacts(
-            name=recipe.name,
+            name=recipe.model,
             width=recipe.size,
             height=recipe.size,
             mean=self._normalisation.mean,
@@ -167,7 +172,9 @@ class Trainer:
             training_data=job.training_data,
             licence=job.licence,
         )
-        return Checkpoint(self._average.model, facts, {f"held_out_{key}": value for key, value in asdict(figures).items()})
+        return Checkpoint(
+            self._average.model, facts, {f"held_out_{key}": value for key, value in asdict(figures).items()}
+        )
 
     def _log(self, facts: dict[str, float]) -> None:
         line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}
@@ -205,13 +212,26 @@ def train(recipe: Recipe, job: TrainingJob) -> Checkpoint:
     return load_checkpoint(trainer.run())
 
 
+def _weights_of(path: Path, recipe: Recipe) -> dict[str, Tensor]:
+    model = load_checkpoint(path).model
+    if model.config != recipe.config:
+        raise ModelError(f"{path} holds another network than the recipe {recipe.name} trains.")
+    return model.state_dict()
+
+
 def _progress() -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     return Progress(TextColumn("{task.description}"), *columns)
 
 
 def _computes_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 there: on GPUs that have it, and on CPUs with AVX-512 BF16 or AMX."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

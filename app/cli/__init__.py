@@ -1,6 +1,10 @@
 """The command line. Each verb is one module here; its heavy imports stand inside its function, so that `--help` is quick."""
 
+import functools
+import io
+import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -22,8 +26,27 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _stoppable(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb, ending with 130 on Ctrl-C and quietly where the reader of its output has gone, as `head` does."""
+
+    @functools.wraps(verb)
+    def run(*args: object, **options: object) -> None:
+        try:
+            verb(*args, **options)
+        except KeyboardInterrupt:
+            typer.echo("br2net: stopped.", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+            raise typer.Exit(0) from None
+
+    return run
+
+
 for verb in VERBS:
-    app.command()(verb)
+    app.command()(_stoppable(verb))
 
 
 def _print_version(wanted: bool) -> None:
@@ -41,14 +64,13 @@ def _options(
 
 def main() -> None:
     """Run the command line: exit 0 on success, 2 on wrong use or bad input, 3 when a gate refuses, 130 on Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be valid text
     try:
         app()
     except Br2netError as error:
         typer.echo(f"br2net: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("br2net: stopped.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
+    except MemoryError:
+        typer.echo("br2net: there is not enough memory for this.", err=True)
+        sys.exit(Br2netError.exit_code)

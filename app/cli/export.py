@@ -13,15 +13,24 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a checkpoint, or with "
-                                         "--random-weights a network: resnext101, resnext50, vgg16, mobile.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A shipped model, a checkpoint, or with "
+            "--random-weights a network: resnext101, resnext50, vgg16, mobile.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The ONNX file to write.")],
-    size: Annotated[str | None, typer.Option(metavar="WxH|any", help="Input size, multiples of 32; 'any' leaves it "
-                                             "open.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH|any", help="Input size, multiples of 32; 'any' leaves it open.")
+    ] = None,
     batch: Annotated[str, typer.Option(metavar="N|any", help="Batch size; 'any' leaves it open.")] = "1",
     plain: Annotated[bool, typer.Option("--plain", help="The unrestructured graph, as the paper has it.")] = False,
-    method: Annotated[str | None, typer.Option(help="How the restructured form resizes, shifts and sums: matrices, "
-                                               "grouped or slices.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="How the restructured form resizes, shifts and sums: matrices, grouped or slices."),
+    ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="For timing work.")] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -23,7 +23,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
+    match = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text.strip())
     if match is None:
         raise InputError(f"A size is written WxH, as 640x384; {text!r} is not.")
     return int(match[1]), int(match[2])

@@ -11,16 +11,23 @@ from br2net.cli.options import JsonOption
 
 def train(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and masks/.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run.")] = Path("runs/mobile"),
-    recipe: Annotated[str, typer.Option(help="Named recipe: mobile, or paper.")] = "mobile",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run.")] = Path(
+        "runs/mobile"
+    ),
+    recipe: Annotated[str, typer.Option(help="Named recipe: mobile, mobile-refine, or paper.")] = "mobile",
     split: Annotated[Path | None, typer.Option(help="List of the photographs to use, one stem a line.")] = None,
     positive: Annotated[str, typer.Option(help="What white means in the masks: blurred or sharp.")] = "blurred",
     invert_masks: Annotated[bool, typer.Option("--invert-masks", help="The same as --positive sharp.")] = False,
-    backbone_weights: Annotated[Path | None, typer.Option(help="ImageNet weights, .pth or .npz; downloaded if not "
-                                                          "named.")] = None,
+    backbone_weights: Annotated[
+        Path | None, typer.Option(help="ImageNet weights, .pth or .npz; downloaded if not named.")
+    ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Start the backbone from nothing.")] = False,
-    sharp: Annotated[Path | None, typer.Option(metavar="DIR", help="Photographs in focus everywhere, for synthetic "
-                                               "defocus.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A checkpoint to go on from, as best.pth of an earlier run.")
+    ] = None,
+    sharp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photographs in focus everywhere, for synthetic defocus.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     max_minutes: Annotated[float, typer.Option(help="End the schedule after so many minutes; 0 for never.")] = 0.0,
     check_minutes: Annotated[float, typer.Option(help="Minutes between two checkpoints.")] = 4.0,
@@ -52,6 +59,7 @@ def train(
         invert_masks=invert_masks or positive == "sharp",
         backbone_weights=backbone_weights,
         random_weights=random_weights,
+        start=start,
         sharp=sharp,
         max_minutes=max_minutes,
         check_minutes=check_minutes,

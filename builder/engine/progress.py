@@ -65,22 +65,29 @@ def run_interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> R
     """
     results: list[Result] = []
     failures: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
             results.append(work())
         except BaseException as error:  # handed to the caller's thread below
             failures.append(error)
+        finally:
+            done.set()
 
     thread = threading.Thread(target=run, name="engine-build")
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.1)
+        thread.start()
+        while not done.wait(0.1):
+            pass
     except KeyboardInterrupt:
         stop()
-        thread.join()
+        if not thread.is_alive():
+            done.wait(1.0)  # Ctrl-C came while the thread was starting
+        if thread.is_alive():
+            thread.join()
         raise
+    thread.join()
     if failures:
         raise failures[0]
     return results[0]

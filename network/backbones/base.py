@@ -1,7 +1,7 @@
 """What every backbone offers, and BatchNorm folding, which all of them need before export."""
 
 from abc import abstractmethod
-from typing import cast
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -30,10 +30,10 @@ def fold_batch_norms(module: nn.Module) -> None:
     The running statistics are used, so the output equals that of the module in evaluation mode.
     """
     children = list(module.named_children())
-    for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+    for (conv_name, conv), (norm_name, norm) in pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             training = conv.training
-            fused = fuse_conv_bn_eval(conv.eval(), cast(nn.BatchNorm2d, norm.eval()))
+            fused = fuse_conv_bn_eval(conv.eval(), norm.eval())
             setattr(module, conv_name, fused.train(training))
             setattr(module, norm_name, nn.Identity())
     for _, child in module.named_children():

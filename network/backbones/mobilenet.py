@@ -37,7 +37,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: `(N, in_channels, h, w)`; gives `(N, out_channels, ~h / stride, ~w / stride)`."""
-        return x + self.conv(x) if self.adds_input else self.conv(x)
+        projected: Tensor = self.conv(x)
+        return x + projected if self.adds_input else projected
 
 
 class MobileNetV2(FeatureExtractor):

@@ -1,5 +1,6 @@
 """ResNeXt (Xie et al., CVPR 2017), cardinality 32, base width 4: names as in torchvision and timm."""
 
+import torch
 from torch import Tensor, nn
 
 from br2net.network.backbones.base import FeatureExtractor
@@ -33,7 +34,8 @@ class Bottleneck(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
-        return self.relu(self.bn3(self.conv3(x)) + shortcut)
+        added: Tensor = self.bn3(self.conv3(x)) + shortcut
+        return torch.relu(added)
 
 
 class ResNeXt(FeatureExtractor):

@@ -1,6 +1,7 @@
 """A model loaded by ONNX Runtime."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,15 +29,18 @@ class OnnxRuntimeBackend(Backend):
         self.precision = file.metadata.precision
         self.width, self.height = file.choose_size(options.size)
         if options.precision not in ("auto", self.precision):
-            raise InputError(f"ONNX Runtime computes {path} in {self.precision}, as the file says; not {options.precision}.")
-        provider = PROVIDERS.get(options.device)
+            raise InputError(
+                f"ONNX Runtime computes {path} in {self.precision}, as the file says; not {options.precision}."
+            )
+        provider = PROVIDERS.get(options.device.lower())
         if provider is None or provider not in onnxruntime.get_available_providers():
-            raise InputError(f"ONNX Runtime has no device {options.device} here.")
+            devices = ", ".join(key for key in PROVIDERS if PROVIDERS[key] in onnxruntime.get_available_providers())
+            raise InputError(f"ONNX Runtime has no device {options.device} here; it has {devices}.")
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
         except Exception as error:  # its exceptions share no base class of their own
             raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
         used = self._session.get_providers()[0]
@@ -45,6 +49,8 @@ class OnnxRuntimeBackend(Backend):
         self.device = provider.removesuffix("ExecutionProvider")
 
     def _run(self, batch: Batch) -> Batch:
+        if self._session is None:
+            raise BackendError("The model is closed; load it again.")
         try:
             results = self._session.run(["blur"], {"image": batch})
         except Exception as error:  # as above
@@ -53,4 +59,4 @@ class OnnxRuntimeBackend(Backend):
 
     def close(self) -> None:
         """Free the session."""
-        del self._session
+        self._session = None

@@ -10,7 +10,7 @@ from br2net.runtime.backend import Backend, Batch, InferenceOptions
 from br2net.runtime.model_file import read_model_file
 
 if TYPE_CHECKING:
-    from openvino import InferRequest
+    from openvino import InferRequest, Model
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 NAMES = {"float": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "f16": "fp16"}
@@ -38,24 +38,31 @@ class OpenVINOBackend(Backend):
             devices = ", ".join(self._core.available_devices) or "none"
             raise InputError(f"OpenVINO has no device {self.device} here; it has {devices}.")
         try:
-            self._model = self._core.read_model(path)
+            self._model: Model | None = self._core.read_model(path)
             self.precision = self._precision_of(self._request(self.fixed_batch or 1))
         except RuntimeError as error:
-            raise BackendError(f"OpenVINO cannot load {path}: {_first_line(error)}") from error
+            raise BackendError(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
+        if options.precision not in ("auto", self.precision) and self.precision != "int8":
+            raise InputError(
+                f"OpenVINO computes {path} in {self.precision} on this {self.device}, not in {options.precision}."
+            )
 
     def _run(self, batch: Batch) -> Batch:
         try:
             request = self._request(len(batch))
             results = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
         except RuntimeError as error:
-            raise BackendError(f"OpenVINO failed: {_first_line(error)}") from error
+            raise BackendError(f"OpenVINO failed: {_last_line(error)}") from error
         return np.array(results[0], dtype=np.float32)
 
     def close(self) -> None:
         """Free the compiled models."""
         self._requests.clear()
+        self._model = None
 
     def _request(self, count: int) -> "InferRequest":
+        if self._model is None:
+            raise BackendError("The model is closed; load it again.")
         if count not in self._requests:
             if len(self._requests) >= KEPT_BATCH_SIZES:
                 self._requests.pop(next(iter(self._requests)))
@@ -85,6 +92,6 @@ def _settings(options: InferenceOptions) -> dict[str, Any]:
     return settings
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

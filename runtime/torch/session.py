@@ -1,17 +1,24 @@
 """A training checkpoint run by PyTorch, in the plain form."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from br2net.errors import InputError, MissingDependencyError
+from br2net.errors import BackendError, InputError, MissingDependencyError
 from br2net.runtime.backend import Backend, Batch, InferenceOptions
 from br2net.runtime.metadata import ModelMetadata, Normalisation
 from br2net.runtime.preprocessing import check_size
 
+if TYPE_CHECKING:
+    from br2net.network import BR2Net
+
 
 class TorchBackend(Backend):
-    """PyTorch eager, float32: the paper's configuration, and what every other backend is compared with."""
+    """PyTorch eager, float32: the paper's configuration, and what every other backend is compared with.
+
+    PyTorch has one number of threads for the whole process: asking for one here sets it for all.
+    """
 
     name = "torch"
     precision = "fp32"
@@ -49,7 +56,7 @@ class TorchBackend(Backend):
             name = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._device = torch.device(name)
-            self._model = checkpoint.model.to(self._device).eval()
+            self._model: BR2Net | None = checkpoint.model.to(self._device).eval()
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"PyTorch has no device {name} here.") from error
         self.device = name.upper()
@@ -59,10 +66,15 @@ class TorchBackend(Backend):
     def _run(self, batch: Batch) -> Batch:
         import torch
 
-        with torch.inference_mode():
-            result = self._model(torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
-        return np.asarray(result.cpu().numpy(), dtype=np.float32)
+        if self._model is None:
+            raise BackendError("The model is closed; load it again.")
+        try:
+            with torch.inference_mode():
+                result = self._model(torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
+            return np.asarray(result.cpu().numpy(), dtype=np.float32)
+        except RuntimeError as error:  # out of memory, most of all
+            raise BackendError(f"PyTorch failed: {error}") from error
 
     def close(self) -> None:
         """Free the weights."""
-        del self._model
+        self._model = None

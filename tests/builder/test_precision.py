@@ -1,4 +1,4 @@
-"""FP16 files: typed as TensorRT wants them, compared with fp32 before they appear, and honest about what stayed fp32."""
+"""FP16 files: typed as TensorRT wants them, compared with fp32 before they appear, saying what stayed fp32."""
 
 from pathlib import Path
 
@@ -95,7 +95,6 @@ def test_nodes_that_stay_fp32_are_named() -> None:
         [helper.make_tensor_value_info("d", TensorProto.FLOAT16, [2, 2])],
     )
     assert kept_fp32(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])) == ("wide",)
-
 
 
 def test_every_photograph_given_is_compared(fp32: Path, tmp_path: Path) -> None:

@@ -22,11 +22,44 @@ BINDINGS = {
 }
 # Classes that this package calls, or gets from those; a type that is left out counts as Any.
 KEPT = frozenset(
-    "Builder BuilderFlag DataType DeviceType Dims EngineInspector HardwareCompatibilityLevel IBuilderConfig ICudaEngine "
-    "IExecutionContext IHostMemory ILogger INetworkDefinition IOptimizationProfile IProgressMonitor ITensor ITimingCache "
-    "ExecutionContextAllocationStrategy LayerInformationFormat Logger MemoryPoolType NetworkDefinitionCreationFlag "
-    "OnnxParser OnnxParserRefitter OnnxParserFlag ParserError ErrorCode ProfilingVerbosity Refitter Runtime "
-    "SerializationConfig SerializationFlag TensorFormat TensorIOMode TempfileControlFlag".split()
+    [
+        "Builder",
+        "BuilderFlag",
+        "DataType",
+        "DeviceType",
+        "Dims",
+        "EngineInspector",
+        "HardwareCompatibilityLevel",
+        "IBuilderConfig",
+        "ICudaEngine",
+        "IExecutionContext",
+        "IHostMemory",
+        "ILogger",
+        "INetworkDefinition",
+        "IOptimizationProfile",
+        "IProgressMonitor",
+        "ITensor",
+        "ITimingCache",
+        "IVersionedInterface",
+        "ExecutionContextAllocationStrategy",
+        "LayerInformationFormat",
+        "Logger",
+        "MemoryPoolType",
+        "NetworkDefinitionCreationFlag",
+        "OnnxParser",
+        "OnnxParserRefitter",
+        "OnnxParserFlag",
+        "ParserError",
+        "ErrorCode",
+        "ProfilingVerbosity",
+        "Refitter",
+        "Runtime",
+        "SerializationConfig",
+        "SerializationFlag",
+        "TensorFormat",
+        "TensorIOMode",
+        "TempfileControlFlag",
+    ]
 )
 # What the package's own __init__.py adds to the compiled module.
 ADDED = "__version__: str\n"
@@ -52,8 +85,6 @@ def _is_noise(item: ast.stmt) -> bool:
     """Whether no caller's types depend on a statement: comparison and pickling of enumerations, `__all__`."""
     if isinstance(item, ast.AnnAssign):
         return ast.unparse(item.target) == "__all__"
-    if isinstance(item, ast.ClassDef):
-        return item.name not in KEPT
     kept = ("__init__", "__buffer__", "__len__", "__iter__", "__getitem__", "__int__", "__index__", "__call__")
     return isinstance(item, ast.FunctionDef) and item.name.startswith("__") and item.name not in kept
 
@@ -64,6 +95,8 @@ class _Signatures(ast.NodeTransformer):
     def _without_docstring(self, node: ast.Module | ast.ClassDef | ast.FunctionDef) -> ast.AST:
         self.generic_visit(node)
         node.body = [item for item in node.body if not _is_noise(item)]
+        if isinstance(node, ast.Module):
+            node.body = [item for item in node.body if not isinstance(item, ast.ClassDef) or item.name in KEPT]
         if isinstance(node, ast.ClassDef) and node.name == "IHostMemory":
             node.body += ast.parse("def __buffer__(self, flags: int, /) -> memoryview: ...").body
         first = node.body[0] if node.body else None

@@ -89,3 +89,12 @@ def test_precision_flags_that_11_removed_fail_there_and_not_before(package: Path
     (tmp_path / "weak.py").write_text("import tensorrt as trt\n\nprint(trt.BuilderFlag.FP16)\n")
     codes = {version: check(version, package, ["weak.py"], tmp_path).returncode for version in BINDINGS}
     assert codes == {"10.3.0": 0, "10.13.3.9": 0, "11.4.0.106": 1}
+
+
+@pytest.mark.slow
+def test_a_wrong_call_in_our_own_code_fails_the_check(package: Path, tmp_path: Path) -> None:
+    source = (ROOT / "builder" / "engine" / "config.py").read_text(encoding="utf-8")
+    assert "BuilderFlag.GPU_FALLBACK" in source
+    (tmp_path / "changed.py").write_text(source.replace("BuilderFlag.GPU_FALLBACK", "BuilderFlag.FP16"))
+    run = check("11.4.0.106", package, ["changed.py"], tmp_path)
+    assert run.returncode == 1 and "FP16" in run.stdout, run.stdout + run.stderr

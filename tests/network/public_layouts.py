@@ -1,5 +1,7 @@
 """Synthetic state dicts in the layouts of public checkpoints, written down from those, not from the code under test."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -57,7 +59,7 @@ def mobilenet_v2() -> State:
     state |= convolution("features.1.conv.0.0", 32, 1, 3) | batch_norm("features.1.conv.0.1", 32)
     state |= convolution("features.1.conv.1", 16, 32, 1) | batch_norm("features.1.conv.2", 16)
     channels = [16, *[24] * 2, *[32] * 3, *[64] * 4, *[96] * 3, *[160] * 3, 320]
-    for index, (in_channels, out_channels) in enumerate(zip(channels, channels[1:], strict=False), start=2):
+    for index, (in_channels, out_channels) in enumerate(pairwise(channels), start=2):
         name, hidden = f"features.{index}.conv", 6 * in_channels
         state |= convolution(f"{name}.0.0", hidden, in_channels, 1) | batch_norm(f"{name}.0.1", hidden)
         state |= convolution(f"{name}.1.0", hidden, 1, 3) | batch_norm(f"{name}.1.1", hidden)

@@ -18,7 +18,9 @@ def by_definition(model: BR2Net, image: Tensor) -> Tensor:
     for level, feature in enumerate(model.backbone(image)):
         pooled = feature.mean(dim=(2, 3), keepdim=True)
         hidden = F.conv2d(pooled, state[f"attention.{level}.reduce.weight"], state[f"attention.{level}.reduce.bias"])
-        gate = F.conv2d(hidden.relu(), state[f"attention.{level}.expand.weight"], state[f"attention.{level}.expand.bias"])
+        gate = F.conv2d(
+            hidden.relu(), state[f"attention.{level}.expand.weight"], state[f"attention.{level}.expand.bias"]
+        )
         features.append(feature * gate.sigmoid())
 
     def block(x: Tensor, name: str, index: int) -> Tensor:

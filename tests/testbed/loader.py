@@ -1,8 +1,8 @@
 """NVIDIA's Python bindings over NVIDIA's RTX core: a real ONNX parser and a real builder on a machine without a GPU.
 
 Needs the packages tensorrt-cu13-bindings and onnxruntime-ep-nv-tensorrt-rtx-cu13 (both from the ordinary registry),
-CMake and a C++ compiler. What loads is TensorRT for RTX, so it is offered under that name, with the version of the core and not of the
-bindings.
+CMake and a C++ compiler. What loads is TensorRT for RTX, so it is offered under that name, with the version of the
+core and not of the bindings.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ def build_forwarders(folder: Path) -> None:
 
 
 def load(folder: Path) -> ModuleType:
-    """Load core, parser, forwarders (from `folder`) and bindings; the module to put at `sys.modules["tensorrt_rtx"]`."""
+    """Load core, parser, forwarders (from `folder`) and bindings, as a module to offer as `tensorrt_rtx`."""
     spec = importlib.util.find_spec(CORE_PACKAGE)
     assert spec is not None and spec.origin is not None
     core = ctypes.CDLL(str(_only(Path(spec.origin).parent, "libtensorrt_rtx.so.*")))

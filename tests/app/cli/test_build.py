@@ -8,7 +8,10 @@ from typer.testing import CliRunner
 from br2net.cli.build import build
 from br2net.errors import Br2netError, InputError, ModelError
 
-from ...builder.engine.conftest import MakeOnnx, make_onnx, testbed  # noqa: F401  # the fixtures
+from ...builder.engine import conftest as engine_fixtures
+from ...builder.engine.conftest import MakeOnnx
+
+make_onnx, testbed = engine_fixtures.make_onnx, engine_fixtures.testbed
 
 
 @pytest.fixture
@@ -21,7 +24,10 @@ def command() -> typer.Typer:
 
 @pytest.mark.usefixtures("testbed")
 def test_an_engine_and_its_sidecar_are_written_and_told(
-    command: typer.Typer, make_onnx: MakeOnnx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    command: typer.Typer,
+    make_onnx: MakeOnnx,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BR2NET_CACHE", str(tmp_path / "cache"))
     engine = tmp_path / "tiny.engine"
@@ -44,7 +50,12 @@ def test_an_engine_and_its_sidecar_are_written_and_told(
     ],
 )
 def test_an_option_that_is_not_possible_is_one_sentence_and_no_file(
-    options: list[str], error: type[Br2netError], said: str, command: typer.Typer, make_onnx: MakeOnnx, tmp_path: Path  # noqa: F811
+    options: list[str],
+    error: type[Br2netError],
+    said: str,
+    command: typer.Typer,
+    make_onnx: MakeOnnx,
+    tmp_path: Path,
 ) -> None:
     run = CliRunner().invoke(command, [str(make_onnx()), "-o", str(tmp_path / "x.engine"), *options])
     assert isinstance(run.exception, error)

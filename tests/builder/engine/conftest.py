@@ -57,7 +57,7 @@ def record(**changed: object) -> EngineRecord:
 
 @pytest.fixture
 def make_onnx(tmp_path: Path) -> MakeOnnx:
-    """Writes a network of two convolutions as a br2net ONNX file; batch and size may be names, which leaves them free."""
+    """Writes two convolutions as a br2net ONNX file; batch and size may be names, which leaves them free."""
 
     def make(
         batch: int | str = 1, size: int | str = 64, relu: str = "Relu", channels: int = 64, opset: int = 17
