@@ -1,5 +1,6 @@
 """From a PyTorch network to a float32 ONNX file that explains itself and is checked before it appears."""
 
+import logging
 import warnings
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -109,6 +110,7 @@ def _write_graph(model: BR2Net, path: Path, metadata: ModelMetadata, options: Ex
     example = torch.zeros(options.batch or 2, 3, metadata.height, metadata.width)
     with torch.inference_mode():
         network(example)  # the constant matrices are made here, and not inside the traced graph
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         torch.onnx.export(

@@ -25,6 +25,8 @@ class BR2NetConfig:
         residual: whether a step adds to the previous one (False: ablation "without RLRM").
         attention: whether the CAM gates each feature map.
         fusion: `mean` of the two logit maps (release), or `conv`, one convolution with ReLU (paper).
+        fusion_weights: of the L2H and the H2L logit map in a `mean`. Half each is the release's; the trainer may choose
+            others on held-out photographs, which makes the map more decisive.
         l2h_level, h2l_level: index into F1..F5 (0..4) of the map whose size the pathway works at.
     """
 
@@ -35,6 +37,7 @@ class BR2NetConfig:
     residual: bool = True
     attention: bool = True
     fusion: Fusion = "mean"
+    fusion_weights: tuple[float, float] = (0.5, 0.5)
     l2h_level: int = 0
     h2l_level: int = 4
 
@@ -61,6 +64,9 @@ class BR2NetConfig:
         unknown = set(values) - {item.name for item in fields(cls)}
         if unknown:
             raise InputError(f"The network configuration has unknown fields: {', '.join(sorted(unknown))}.")
+        if "fusion_weights" in values:
+            first, second = values["fusion_weights"]
+            values["fusion_weights"] = (float(first), float(second))
         return cls(**values)
 
 

@@ -7,11 +7,15 @@ LARGEST_LOGIT = 12.0
 
 
 class MeanFusion(nn.Module):
-    """The release: the mean of the logit maps."""
+    """The release: the mean of the logit maps; other weights make it a weighted sum. One map alone stays as it is."""
+
+    def __init__(self, weights: tuple[float, float]) -> None:
+        super().__init__()
+        self.weights = weights
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps: one or two logit maps `(N, 1, H, W)`; gives logits of the same shape."""
-        return maps[0] if len(maps) == 1 else (maps[0] + maps[1]) * 0.5
+        return maps[0] if len(maps) == 1 else maps[0] * self.weights[0] + maps[1] * self.weights[1]
 
 
 class ConvFusion(nn.Module):

@@ -40,7 +40,7 @@ class BR2Net(nn.Module):
         self.l2h = Pathway(channels, config.width, config.residual) if config.pathways != "h2l" else None
         self.h2l = Pathway(channels[::-1], config.width, config.residual) if config.pathways != "l2h" else None
         maps = 2 if config.pathways == "both" else 1
-        self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion()
+        self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion(config.fusion_weights)
 
     def commute(self, enabled: bool) -> None:
         """Whether steps run the convolution of a smaller feature map at its own size: same function, less work."""

@@ -56,6 +56,7 @@ class Recipe:
         supervision: whether steps are compared at the `input` size (paper) or at their `native` one (cheaper).
         iou_weight, l1_weight: weights of the soft IoU and the absolute error of the fused map.
         ema_decay: of the running average of the weights, which is what is kept; 0 for none.
+        chooses_fusion: choose the weights of the fusion on the held-out photographs in the end (see `fusion`).
         commuted: run the commuted convolutions in training too (same function, faster).
     """
 
@@ -76,6 +77,7 @@ class Recipe:
     l1_weight: float = 0.5
     ema_decay: float = 0.998
     commuted: bool = True
+    chooses_fusion: bool = True
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -96,6 +98,7 @@ PAPER = Recipe(
     l1_weight=0.0,
     ema_decay=0.0,
     commuted=False,
+    chooses_fusion=False,
     augmentation=Augmentation(
         fixed_crop=300,
         rotation_degrees=10.0,

@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
 from br2net.training.average import WeightAverage
 from br2net.training.data import Batch, BatchMaker, load_samples, load_sharp, prefetched, split_pairs
+from br2net.training.fusion import choose_fusion_weights
 from br2net.training.losses import total_loss
 from br2net.training.recipe import Recipe
 from br2net.training.schedule import build_optimizer, set_learning_rate
@@ -122,7 +123,17 @@ class Trainer:
                     losses.clear()
                     next_check = self._state.seconds + 60 * self._job.check_minutes
             self._check(float(np.mean(losses)) if losses else float("nan"), 1.0)
+        self._choose_fusion()
         return self._job.output / "best.pth"
+
+    def _choose_fusion(self) -> None:
+        """Give the best checkpoint the fusion weights that do best on the held-out photographs."""
+        if not self._recipe.chooses_fusion:
+            return
+        best = load_checkpoint(self._job.output / "best.pth")
+        chosen = choose_fusion_weights(best, self._held_out, self._normalisation)
+        figures = check_held_out(chosen.model, self._held_out, self._recipe.size, self._normalisation)
+        save_checkpoint(self._job.output / "best.pth", replace(chosen, figures=_named(figures)))
 
     def _share(self, total: int) -> float:
         """How much of the schedule is over, 0..1: by steps, or by time where that is short."""
@@ -173,7 +184,7 @@ class Trainer:
             licence=job.licence,
         )
         return Checkpoint(
-            self._average.model, facts, {f"held_out_{key}": value for key, value in asdict(figures).items()}
+            self._average.model, facts, _named(figures)
         )
 
     def _log(self, facts: dict[str, float]) -> None:
@@ -210,6 +221,10 @@ def train(recipe: Recipe, job: TrainingJob) -> Checkpoint:
     trainer = Trainer(recipe, job)
     write_text(job.output / "recipe.json", json.dumps(asdict(recipe), indent=2) + "\n")
     return load_checkpoint(trainer.run())
+
+
+def _named(figures: HeldOutFigures) -> dict[str, float]:
+    return {f"held_out_{key}": value for key, value in asdict(figures).items()}
 
 
 def _weights_of(path: Path, recipe: Recipe) -> dict[str, Tensor]:

@@ -22,6 +22,9 @@ def models(as_json: JsonOption = False) -> None:
             size_bytes = file.path.stat().st_size
             typer.echo(json.dumps({**asdict(file.metadata), "path": str(file.path), "size_bytes": size_bytes}))
         return
+    if not files:
+        typer.echo("No models come with this package.")
+        return
     table = Table(title="Models in this package")
     for heading in ("name", "backbone", "input", "precision", "size", "trained on", "licence"):
         table.add_column(heading)

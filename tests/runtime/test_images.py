@@ -84,7 +84,6 @@ def test_one_pixel_is_an_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(written(tmp_path, "pixel.png", encoded(".png", pixel))), pixel)
 
 
-@pytest.mark.slow
 def test_a_hundred_megapixels_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, "huge.png", grey_png(10_000, 10_000))
     frame = read_image(path)

@@ -1,0 +1,94 @@
+"""How a command ends, whatever happens, and what it imports on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import br2net as package
+from br2net.detector import Detector
+from br2net.errors import GateError
+
+from .conftest import Command
+
+RUN = "from br2net.cli import main; main()"
+IMPORTED = "import atexit, sys; atexit.register(lambda: print(sorted({names!r} & set(sys.modules)), file=sys.stderr))"
+
+
+def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_version_is_printed(br2net: Command) -> None:
+    ended = br2net("--version")
+    assert (ended.code, ended.out) == (0, f"br2net {package.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [("telescope",), ("detect",), ("detect", "x.jpg", "--nonsense")])
+def test_wrong_use_ends_with_2_and_no_traceback(br2net: Command, arguments: tuple[str, ...]) -> None:
+    ended = br2net(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: br2net" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (GateError("Too far off."), 3, "br2net: Too far off.\n"),
+        (KeyboardInterrupt(), 130, "br2net: stopped.\n"),
+        (MemoryError(), 2, "br2net: there is not enough memory for this.\n"),
+    ],
+)
+def test_an_error_ends_with_its_code_and_one_sentence(
+    br2net: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, sentence: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Detector, "load", fail)
+    ended = br2net("detect", folder, "-o", folder / "out")
+    assert (ended.code, ended.out, ended.err) == (code, "", sentence)
+
+
+def test_ctrl_c_stops_a_run_with_130(folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    interrupt = (
+        "import os, signal, br2net.detector as d; call = d.Detector.__call__\n"
+        f"d.Detector.__call__ = lambda *a: (os.kill(os.getpid(), {int(signal.SIGINT)}), call(*a))[1]\n"
+    )
+    ended = run_python(interrupt + RUN, "detect", folder, "-o", tmp_path / "out", "-m", tiny_onnx)
+    assert ended.returncode == 130
+    assert ended.stderr == "br2net: stopped.\n"
+    assert not list(tmp_path.glob("out/.*"))  # nothing half-written
+
+
+def test_a_reader_that_has_gone_is_no_error(folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", RUN, "detect", folder, "-o", tmp_path / "out", "-m", tiny_onnx]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_detect_imports_no_torch(folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    watch = IMPORTED.format(names={"torch", "onnxruntime", "onnxscript"})
+    ended = run_python(f"{watch}; {RUN}", "detect", folder, "-o", tmp_path / "out", "-m", tiny_onnx)
+    assert (ended.returncode, ended.stderr) == (0, "[]\n")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    watch = IMPORTED.format(names={"torch", "numpy", "cv2", "onnx", "openvino", "onnxruntime"})
+    ended = run_python(f"{watch}; {RUN}", "--help")
+    assert (ended.returncode, ended.stderr) == (0, "[]\n")
+    assert "detect" in ended.stdout
+
+
+def test_importing_the_package_imports_no_numpy_yet() -> None:
+    ended = run_python(IMPORTED.format(names={"torch", "numpy", "cv2"}) + "; import br2net")
+    assert ended.stderr == "[]\n"
