@@ -183,9 +183,7 @@ class Trainer:
             training_data=job.training_data,
             licence=job.licence,
         )
-        return Checkpoint(
-            self._average.model, facts, _named(figures)
-        )
+        return Checkpoint(self._average.model, facts, _named(figures))
 
     def _log(self, facts: dict[str, float]) -> None:
         line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}

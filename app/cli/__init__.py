@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from br2net import __version__
+from br2net.cli.build import build
 from br2net.cli.detect import detect
 from br2net.cli.evaluate import evaluate
 from br2net.cli.export import export
@@ -17,7 +18,7 @@ from br2net.cli.models import models
 from br2net.cli.train import train
 from br2net.errors import Br2netError
 
-VERBS = (detect, evaluate, train, export, inspect, models)
+VERBS = (detect, evaluate, train, export, build, inspect, models)
 
 app = typer.Typer(
     name="br2net",

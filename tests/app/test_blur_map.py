@@ -30,7 +30,7 @@ def test_a_mask_holds_what_is_at_least_the_threshold(blur: BlurMap) -> None:
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
 def test_a_threshold_outside_0_to_1_is_refused(blur: BlurMap, threshold: float) -> None:
-    with pytest.raises(InputError, match="lies in 0..1"):
+    with pytest.raises(InputError, match=r"lies in 0\.\.1"):
         blur.mask(threshold)
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from br2net import zoo
 from br2net.errors import ModelError
 from br2net.zoo import find_model, shipped_models
 
@@ -16,7 +15,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models.mkdir()
     for name in ("small.onnx", "small.pth", "large.onnx", "CARD.md"):
         (models / name).touch()
-    monkeypatch.setattr(zoo.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("br2net.zoo.resources.files", lambda _: tmp_path)
     return models
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,8 @@ def a_batch(count: int, height: int = 32, width: int = 64) -> Batch:
 
 def by_reference(path: Path, batch: Batch) -> Batch:
     """The ONNX project's own evaluator, in NumPy."""
-    return np.asarray(ReferenceEvaluator(onnx.load(path)).run(None, {"image": batch})[0], dtype=np.float32)
+    results: Any = ReferenceEvaluator(onnx.load(path)).run(None, {"image": batch})
+    return np.asarray(results[0], dtype=np.float32)
 
 
 @pytest.fixture(scope="module")

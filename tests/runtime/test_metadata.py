@@ -32,7 +32,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ModelError, match="metadata of x.onnx is damaged"):
+    with pytest.raises(ModelError, match=r"metadata of x\.onnx is damaged"):
         ModelMetadata.from_json(json.dumps({**json.loads(METADATA.to_json()), **change}), "x.onnx")
 
 

@@ -112,7 +112,7 @@ def test_a_picture_that_cannot_be_written_is_named_while_the_others_go_on(
 def test_deep_grey_transparent_and_one_pixel_files_have_pictures(
     br2net: Command, tmp_path: Path, tiny_onnx: Path, photograph: Frame
 ) -> None:
-    pictures = {
+    pictures: dict[str, NDArray[np.uint8] | NDArray[np.uint16]] = {
         "deep": photograph.astype(np.uint16) * 257,
         "grey": photograph[:, :, 0],
         "clear": np.dstack([photograph, photograph[:, :, 0]]),

@@ -70,7 +70,7 @@ def test_ctrl_c_stops_a_run_with_130(folder: Path, tiny_onnx: Path, tmp_path: Pa
 def test_a_reader_that_has_gone_is_no_error(folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-c", RUN, "detect", folder, "-o", tmp_path / "out", "-m", tiny_onnx]
+    command = [sys.executable, "-c", RUN, "detect", str(folder), "-o", str(tmp_path / "out"), "-m", str(tiny_onnx)]
     ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")

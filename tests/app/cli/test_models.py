@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from br2net import zoo
-
 from .conftest import Command
 
 
@@ -15,7 +13,7 @@ from .conftest import Command
 def shelf(tmp_path: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package folder with the tiny model."""
     (tmp_path / "package" / "models").mkdir(parents=True)
-    monkeypatch.setattr(zoo.resources, "files", lambda _: tmp_path / "package")
+    monkeypatch.setattr("br2net.zoo.resources.files", lambda _: tmp_path / "package")
     return Path(shutil.copy(tiny_onnx, tmp_path / "package" / "models" / "tiny.onnx"))
 
 
