@@ -25,12 +25,15 @@ def models(as_json: JsonOption = False) -> None:
     if not files:
         typer.echo("No models come with this package.")
         return
-    table = Table(title="Models in this package")
-    for heading in ("name", "backbone", "input", "precision", "size", "trained on", "licence"):
-        table.add_column(heading)
+    table = Table(
+        "name", "backbone", "input", "precision", "size", title="Models in this package", title_justify="left"
+    )
     for file in files:
         facts = file.metadata
-        megabytes = f"{file.path.stat().st_size / 1e6:.1f} MB"
         size = f"{facts.width}x{facts.height}" + ("" if file.width else " or any")
-        table.add_row(facts.name, facts.backbone, size, facts.precision, megabytes, facts.training_data, facts.licence)
+        megabytes = f"{file.path.stat().st_size / 1e6:.1f} MB"
+        table.add_row(facts.name, facts.backbone, size, facts.precision, megabytes)
     Console().print(table)
+    for file in files:  # these are sentences, too long for a column
+        typer.echo(f"{file.metadata.name} was trained on: {file.metadata.training_data}")
+        typer.echo(f"{file.metadata.name} has the licence: {file.metadata.licence}")

@@ -35,13 +35,17 @@ def by_reference(path: Path, batch: Batch) -> Batch:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A narrow `mobile` network of random weights."""
+    """A narrow `mobile` network of random weights, large enough that its maps are lively."""
     import torch
 
     torch.manual_seed(0)
     config = BR2NetConfig(backbone="mobilenet_v2", backbone_norm="folded", width=4, l2h_level=1, h2l_level=3)
+    network = BR2Net(config).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=1.5 / module.weight[0].numel() ** 0.5)
     path = tmp_path_factory.mktemp("checkpoint") / "narrow.pth"
-    save_checkpoint(path, Checkpoint(BR2Net(config).eval(), ModelFacts("narrow", width=64, height=32)))
+    save_checkpoint(path, Checkpoint(network, ModelFacts("narrow", width=64, height=32)))
     return path
 
 
@@ -69,7 +73,7 @@ def test_an_exported_network_gives_the_map_of_its_checkpoint(checkpoint: Path, e
     with open_backend(checkpoint) as reference, open_backend(exported, backend, FP32) as engine:
         assert reference.name == "torch"
         expected = reference.infer(batch)
-        assert expected.std() > 0.01  # a map, and not one flat value that any network would give
+        assert expected.std() > 0.1  # a map, and not one flat value that any network would give
         np.testing.assert_allclose(engine.infer(batch), expected, atol=1e-4)
 
 

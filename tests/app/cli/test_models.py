@@ -29,7 +29,8 @@ def test_json_is_one_object_for_each_model(br2net: Command, shelf: Path) -> None
 def test_a_table_names_each_model(br2net: Command) -> None:
     ended = br2net("models")
     assert ended.code == 0
-    assert "tiny" in ended.out
+    assert "64x32 or any" in ended.out
+    assert ended.out.splitlines()[-1] == "tiny has the licence: unknown"
 
 
 def test_a_package_of_no_models_says_so(br2net: Command, shelf: Path) -> None:

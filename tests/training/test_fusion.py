@@ -1,0 +1,61 @@
+"""Choosing fusion weights: never worse on what they were chosen by, and part of the network from then on."""
+
+import cv2
+import numpy as np
+import torch
+
+from br2net.network import BR2Net, BR2NetConfig, Checkpoint
+from br2net.network.checkpoint import ModelFacts
+from br2net.runtime.metadata import SYMMETRIC
+from br2net.runtime.preprocessing import preprocess
+from br2net.training.data import Sample
+from br2net.training.fusion import choose_fusion_weights
+
+CONFIG = BR2NetConfig(backbone="mobilenet_v2", width=4, l2h_level=1, h2l_level=3)
+
+
+def mean_error(model: BR2Net, sample: Sample) -> float:
+    image = torch.from_numpy(preprocess([sample.image], 64, 64, SYMMETRIC))
+    with torch.inference_mode():
+        blur = model(image)[0, 0].numpy()
+    height, width = sample.mask.shape
+    return float(np.abs(cv2.resize(blur, (width, height)) - sample.mask).mean())
+
+
+def hesitant_checkpoint(sign: float) -> tuple[Checkpoint, Sample]:
+    """A network whose map is about 0.6 everywhere (0.4 with `sign` -1), and a photograph blurred everywhere (nowhere)."""
+    torch.manual_seed(0)
+    model = BR2Net(CONFIG).eval()
+    with torch.no_grad():
+        for pathway in (model.l2h, model.h2l):
+            assert pathway is not None and pathway.start.bias is not None
+            pathway.start.bias.fill_(0.4 * sign)
+    image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    mask = np.full((60, 90), 1.0 if sign > 0 else 0.0, np.float32)
+    return Checkpoint(model, ModelFacts("small", 64, 64)), Sample(image, mask, "x")
+
+
+def test_a_hesitant_map_becomes_decisive_and_its_error_falls() -> None:
+    for sign in (1.0, -1.0):
+        checkpoint, sample = hesitant_checkpoint(sign)
+        chosen = choose_fusion_weights(checkpoint, [sample], SYMMETRIC)
+        assert sum(chosen.model.config.fusion_weights) > 1.0
+        assert mean_error(chosen.model, sample) < mean_error(checkpoint.model, sample)
+
+
+def test_the_chosen_weights_are_those_of_the_fused_logits() -> None:
+    checkpoint, sample = hesitant_checkpoint(1.0)
+    model = choose_fusion_weights(checkpoint, [sample], SYMMETRIC).model
+    predictions = model.predict(torch.zeros(1, 3, 64, 64))
+    first, second = model.config.fusion_weights
+    l2h, h2l = (
+        torch.nn.functional.interpolate(step, (64, 64), mode="bilinear", align_corners=False)
+        for step in (predictions.steps[4], predictions.steps[9])
+    )
+    assert torch.allclose(predictions.fused, first * l2h + second * h2l, atol=1e-5)
+
+
+def test_a_network_of_one_pathway_stays_as_it_is() -> None:
+    checkpoint, sample = hesitant_checkpoint(1.0)
+    alone = Checkpoint(BR2Net(BR2NetConfig(backbone="mobilenet_v2", width=4, pathways="l2h")), checkpoint.facts)
+    assert choose_fusion_weights(alone, [sample], SYMMETRIC) is alone
