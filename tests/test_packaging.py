@@ -69,10 +69,15 @@ def test_no_folder_at_the_root_hides_the_installed_package() -> None:
     assert not (ROOT / "br2net").exists()
 
 
+def is_onnxruntime(requirement: str) -> bool:
+    """Whether it installs the module `onnxruntime`; execution providers (`onnxruntime-ep-…`) have folders of their own."""
+    return requirement.startswith("onnxruntime") and not requirement.startswith("onnxruntime-ep-")
+
+
 def test_no_extra_brings_two_packages_of_onnx_runtime() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     with_modelopt = {name for name, lines in extras.items() if any("nvidia-modelopt[onnx]" in line for line in lines)}
-    with_onnxruntime = {name for name, lines in extras.items() if any(line.startswith("onnxruntime") for line in lines)}
+    with_onnxruntime = {name for name, lines in extras.items() if any(is_onnxruntime(line) for line in lines)}
     assert with_modelopt == {"build"}
     assert with_onnxruntime == {"onnxruntime"}
     assert not any("onnxruntime]" in line or ",onnxruntime" in line for line in extras["dev"])

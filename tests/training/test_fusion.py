@@ -6,6 +6,7 @@ import torch
 
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint
 from br2net.network.checkpoint import ModelFacts
+from br2net.network.refinement import RefinementModule
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.data import Sample
@@ -29,7 +30,12 @@ def hesitant_checkpoint(sign: float) -> tuple[Checkpoint, Sample]:
     with torch.no_grad():
         for pathway in (model.l2h, model.h2l):
             assert pathway is not None and pathway.start.bias is not None
+            pathway.start.weight.zero_()
             pathway.start.bias.fill_(0.4 * sign)
+            for step in pathway.steps:
+                assert isinstance(step, RefinementModule) and step.conv3.bias is not None
+                step.conv3.weight.zero_()
+                step.conv3.bias.zero_()
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     mask = np.full((60, 90), 1.0 if sign > 0 else 0.0, np.float32)
     return Checkpoint(model, ModelFacts("small", 64, 64)), Sample(image, mask, "x")
