@@ -18,6 +18,7 @@ from br2net.cli.models import models
 from br2net.cli.train import train
 from br2net.errors import Br2netError
 
+EXTRAS = {"torch": "build", "onnxscript": "build", "modelopt": "build", "polygraphy": "build", "filelock": "build"}
 VERBS = (detect, evaluate, train, export, build, inspect, models)
 
 app = typer.Typer(
@@ -68,10 +69,19 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be valid text
     try:
-        app()
+        app(prog_name="br2net")
     except Br2netError as error:
         typer.echo(f"br2net: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
+            raise
+        typer.echo(
+            f"br2net: this needs {package}, which is not installed; `pip install 'br2net[{EXTRAS[package]}]'` brings it.",
+            err=True,
+        )
+        sys.exit(Br2netError.exit_code)
     except MemoryError:
         typer.echo("br2net: there is not enough memory for this.", err=True)
         sys.exit(Br2netError.exit_code)

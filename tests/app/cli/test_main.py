@@ -93,3 +93,12 @@ def test_help_imports_nothing_heavy() -> None:
 def test_importing_the_package_imports_no_numpy_yet() -> None:
     ended = run_python(IMPORTED.format(names={"torch", "numpy", "cv2"}) + "; import br2net")
     assert ended.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("verb", ["export", "train", "build"])
+def test_a_verb_whose_packages_are_missing_says_which_line_brings_them(verb: str, tmp_path: Path) -> None:
+    blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'onnxscript', 'polygraphy', 'tensorrt', 'tensorrt_rtx')))"
+    (tmp_path / "x.onnx").write_bytes(b"")
+    ended = run_python(f"{blocked}; {RUN}", verb, tmp_path / "x.onnx", "-o", tmp_path / "y")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("br2net: ") and ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr
