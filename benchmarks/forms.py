@@ -17,7 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from br2net.builder.export import ExportOptions, export_onnx, reference_image
+from br2net.builder.comparison import packaged_photograph
+from br2net.builder.export import ExportOptions, export_onnx
 from br2net.files import write_text
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
@@ -58,7 +59,7 @@ def time_network(name: str, folder: Path) -> list[Timing]:
         contestants.append((form, open_backend(path, "onnxruntime")))
         for precision in ("fp32", "auto"):
             contestants.append((form, open_backend(path, "openvino", InferenceOptions(precision=precision))))
-    image = preprocess([reference_image()], size, size, contestants[0][1].metadata.normalisation)
+    image = preprocess([packaged_photograph()], size, size, contestants[0][1].metadata.normalisation)
     samples: list[list[float]] = [[] for _ in contestants]
     for index in range(WARM_UP + ROUNDS[name]):
         for times, (_, backend) in zip(samples, contestants, strict=True):

@@ -3,21 +3,19 @@
 import logging
 import warnings
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from br2net.builder.comparison import packaged_photograph
 from br2net.errors import GateError, InputError
 from br2net.files import written_whole
 from br2net.network import BR2Net, Checkpoint, RestructuredBR2Net, restructure
 from br2net.network.resampling import Method
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.backends import open_backend
-from br2net.runtime.images import read_image
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata, Normalisation
 from br2net.runtime.preprocessing import check_size, preprocess
 
@@ -48,12 +46,6 @@ class ExportOptions:
             raise InputError(f"A batch of {self.batch} is not possible.")
         if self.any_size and self.method == "matrices":
             raise InputError("The method matrices needs a fixed input size; choose grouped or slices.")
-
-
-def reference_image() -> NDArray[np.uint8]:
-    """The real photograph that comes with the package to check exports on: uint8 `(427, 640, 3)` BGR."""
-    with resources.as_file(resources.files("br2net.builder").joinpath("reference/flower.jpg")) as path:
-        return read_image(path)
 
 
 def export_onnx(checkpoint: Checkpoint, output: Path, options: ExportOptions | None = None) -> ModelMetadata:
@@ -139,7 +131,7 @@ def _dynamic_axes(options: ExportOptions) -> dict[int, Any]:
 
 def _largest_difference(model: BR2Net, path: Path, metadata: ModelMetadata) -> float:
     _set_metadata(path, metadata)
-    image = preprocess([reference_image()], metadata.width, metadata.height, metadata.normalisation)
+    image = preprocess([packaged_photograph()], metadata.width, metadata.height, metadata.normalisation)
     with torch.inference_mode():
         expected = model.eval()(torch.from_numpy(image)).numpy()
     with open_backend(path, "onnxruntime", InferenceOptions()) as backend:

@@ -10,8 +10,7 @@ import torch
 from onnx import TensorProto, helper
 
 from br2net.builder import ExportOptions, export_onnx
-from br2net.builder.comparison import Tolerance
-from br2net.builder.export import reference_image
+from br2net.builder.comparison import Tolerance, packaged_photograph
 from br2net.builder.precision import Fp16Result, kept_fp32, to_fp16
 from br2net.errors import GateError, InputError, ModelError
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint
@@ -55,7 +54,7 @@ def test_the_metadata_says_fp16_and_how_far_it_is_from_fp32(fp16: tuple[Path, Fp
 
 def test_the_stated_difference_is_what_onnx_runtime_shows(fp32: Path, fp16: tuple[Path, Fp16Result]) -> None:
     facts = read_model_file(fp32).metadata
-    image = preprocess([reference_image()], facts.width, facts.height, facts.normalisation)
+    image = preprocess([packaged_photograph()], facts.width, facts.height, facts.normalisation)
     maps = [
         onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"image": image})[0]
         for path in (fp32, fp16[0])
@@ -98,7 +97,9 @@ def test_nodes_that_stay_fp32_are_named() -> None:
 
 
 def test_every_photograph_given_is_compared(fp32: Path, tmp_path: Path) -> None:
-    alone = to_fp16(fp32, tmp_path / "one.onnx", [reference_image()]).difference
-    both = to_fp16(fp32, tmp_path / "two.onnx", [reference_image(), reference_image()[::-1, ::-1].copy()]).difference
+    alone = to_fp16(fp32, tmp_path / "one.onnx", [packaged_photograph()]).difference
+    both = to_fp16(
+        fp32, tmp_path / "two.onnx", [packaged_photograph(), packaged_photograph()[::-1, ::-1].copy()]
+    ).difference
     assert both.largest >= alone.largest
     assert both.mean != alone.mean
