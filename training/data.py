@@ -17,6 +17,7 @@ from br2net.runtime.metadata import Normalisation
 from br2net.runtime.pairs import Pair, find_pairs, read_pair
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.augment import geometry, in_focus_box, photometry
+from br2net.training.collage import paste_subject, side_by_side
 from br2net.training.recipe import Augmentation
 from br2net.training.synthetic import compose, defocus
 
@@ -105,17 +106,41 @@ class BatchMaker:
         return Batch(images, np.stack([mask for _, mask in drawn])[:, None])
 
     def _draw(self, size: int) -> tuple[Image, Mask]:
-        sample = self._next()
-        if self._rng.random() < self._settings.synthetic_probability:
+        sample, settings = self._next(), self._settings
+        kind = self._rng.random()
+        if kind < settings.synthetic_probability:
             image, mask = self._synthetic(sample, size)
+        elif (kind := kind - settings.synthetic_probability) < settings.paste_probability:
+            image, mask = self._pasted(sample, size)
+        elif kind - settings.paste_probability < settings.halves_probability:
+            image, mask = self._beside_another(sample, size)
         else:
-            image, mask = geometry(sample.image, sample.mask, size, self._settings, self._rng)
-        return photometry(image, self._settings, self._rng), mask
+            image, mask = self._varied(sample, size)
+        return photometry(image, settings, self._rng), mask
 
     def _next(self) -> Sample:
         if not self._order:
             self._order = list(self._rng.permutation(len(self._samples)))
         return self._samples[self._order.pop()]
+
+    def _varied(self, sample: Sample, size: int) -> tuple[Image, Mask]:
+        return geometry(sample.image, sample.mask, size, self._settings, self._rng)
+
+    def _another(self) -> Sample:
+        return self._samples[int(self._rng.integers(len(self._samples)))]
+
+    def _pasted(self, sample: Sample, size: int) -> tuple[Image, Mask]:
+        """The sample's in-focus subject before another photograph, which is out of focus half the time."""
+        image, mask = self._varied(sample, size)
+        background, background_mask = self._varied(self._another(), size)
+        if self._rng.random() < 0.5:
+            background = defocus(background, float(self._rng.uniform(3.0, 9.0)) * size / 320)
+            background_mask = np.ones_like(background_mask)
+        return paste_subject(image, mask, background, background_mask)
+
+    def _beside_another(self, sample: Sample, size: int) -> tuple[Image, Mask]:
+        parts = (self._varied(sample, size), self._varied(self._another(), size))
+        return side_by_side(*parts, share=float(self._rng.uniform(0.25, 0.75)), rows=bool(self._rng.random() < 0.5))
 
     def _synthetic(self, sample: Sample, size: int) -> tuple[Image, Mask]:
         """In-focus material, sharp everywhere, blurred everywhere, or with one layer blurred."""
@@ -125,17 +150,16 @@ class BatchMaker:
         else:
             box = in_focus_box(sample.mask, rng)
             if box is None:
-                return geometry(sample.image, sample.mask, size, self._settings, rng)
+                return self._varied(sample, size)
             source = Sample(box.of(sample.image), box.of(sample.mask), sample.name)
-        image, mask = geometry(source.image, source.mask, size, self._settings, rng)
+        image, mask = self._varied(source, size)
         kind = rng.random()
         radius = float(rng.uniform(2.0, 8.0)) * size / 320
         if kind < 0.4:
             return image, mask
         if kind < 0.55:
             return defocus(image, radius), np.ones_like(mask)
-        other = self._samples[int(rng.integers(len(self._samples)))]
-        _, shape = geometry(other.image, other.mask, size, self._settings, rng)
+        _, shape = self._varied(self._another(), size)
         return compose(image, shape, radius, foreground=bool(rng.random() < 0.4))
 
 

@@ -19,6 +19,8 @@ class Augmentation:
         photometric: strength of brightness, contrast, gamma and colour changes; 0 for none.
         jpeg_probability, noise_probability: how often a sample is compressed again, or gets sensor noise.
         synthetic_probability: how often a sample is made from in-focus material with synthetic defocus.
+        paste_probability: how often its in-focus subject is put before another photograph, defocused half the time.
+        halves_probability: how often a part of another photograph stands beside it.
     """
 
     smallest_crop: float = 0.5
@@ -30,6 +32,8 @@ class Augmentation:
     jpeg_probability: float = 0.25
     noise_probability: float = 0.25
     synthetic_probability: float = 0.15
+    paste_probability: float = 0.0
+    halves_probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,18 @@ MOBILE = Recipe(
 MOBILE_REFINE = replace(
     MOBILE,
     name="mobile-refine",
-    phases=(Phase(1.0, (320, 352, 384)),),
-    epochs=14,
-    backbone_lr=1.2e-4,
-    head_lr=6e-4,
+    phases=(Phase(0.6, (288, 320)), Phase(1.0, (352, 384))),
+    epochs=64,
+    backbone_lr=2e-4,
+    head_lr=1e-3,
     weight_decay=5e-2,
-    ema_decay=0.995,
     augmentation=Augmentation(
-        smallest_crop=0.4, aspect_jitter=1.6, rotation_degrees=6.0, photometric=0.3, synthetic_probability=0.1
+        smallest_crop=0.4,
+        aspect_jitter=1.7,
+        rotation_degrees=8.0,
+        photometric=0.3,
+        paste_probability=0.2,
+        halves_probability=0.1,
     ),
 )
 

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
 from br2net.errors import ModelError
 from br2net.files import write_text, written_whole
-from br2net.network import BR2Net, Checkpoint, initialise_backbone, load_checkpoint, save_checkpoint
+from br2net.network import BR2Net, BR2NetConfig, Checkpoint, initialise_backbone, load_checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
 from br2net.training.average import WeightAverage
@@ -40,7 +39,8 @@ class TrainingJob:
         invert_masks: the masks are white = in focus.
         backbone_weights: local ImageNet weights; None downloads them.
         random_weights: start the backbone from random weights instead.
-        start: a checkpoint of the same network to go on from, as to fine-tune on photographs of one's own, or None.
+        start: a checkpoint of the same network to go on from, as to fine-tune on photographs of one's own, or None. Its
+            fusion weights stay in force.
         sharp: folder of photographs in focus everywhere, as material for synthetic defocus, or None.
         max_minutes: the schedule ends after so many minutes of training even where the epochs are not done; 0 for never.
         check_minutes: minutes between two held-out checks, each followed by a checkpoint.
@@ -84,19 +84,22 @@ class Trainer:
         training, held_out = split_pairs(job.dataset, job.split, job.invert_masks)
         self._training, self._held_out = load_samples(training), load_samples(held_out)
         self._sharp = load_sharp(job.sharp) if job.sharp else []
-        self._model = BR2Net(recipe.config)
         self._state = _State()
-        resumed = (job.output / "last.pth").is_file()
-        if not resumed and job.start is not None:
-            self._model.load_state_dict(_weights_of(job.start, recipe))
-        elif not resumed and not job.random_weights:
-            initialise_backbone(self._model.backbone, recipe.config.backbone, job.backbone_weights)
+        earlier = _read_state(job.output / "last.pth", recipe, self._device)
+        if earlier is not None:
+            self._model = BR2Net(BR2NetConfig.from_json(earlier["config"]))
+        elif job.start is not None:
+            self._model = _started_from(job.start, recipe)
+        else:
+            self._model = BR2Net(recipe.config)
+            if not job.random_weights:
+                initialise_backbone(self._model.backbone, recipe.config.backbone, job.backbone_weights)
         self._model.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model.commute(recipe.commuted)
         self._optimizer = build_optimizer(self._model, recipe)
         self._average = WeightAverage(self._model, recipe.ema_decay)
-        if resumed:
-            self._restore()
+        if earlier is not None:
+            self._restore(earlier)
 
     def run(self) -> Path:
         """Train until the schedule ends; gives the path of the best checkpoint."""
@@ -194,7 +197,7 @@ class Trainer:
     def _save(self) -> None:
         content = {
             "format": STATE_FORMAT,
-            "config": self._recipe.config.to_json(),
+            "config": self._model.config.to_json(),
             "state": asdict(self._state),
             "model": self._model.state_dict(),
             "average": self._average.model.state_dict(),
@@ -203,11 +206,7 @@ class Trainer:
         with written_whole(self._job.output / "last.pth") as temporary:
             torch.save(content, temporary)
 
-    def _restore(self) -> None:
-        path = self._job.output / "last.pth"
-        content: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
-        if content.get("format") != STATE_FORMAT or content["config"] != self._recipe.config.to_json():
-            raise ModelError(f"{path} is the state of another network; choose another output folder.")
+    def _restore(self, content: dict[str, Any]) -> None:
         self._state = _State(**content["state"])
         self._model.load_state_dict(content["model"])
         self._average.model.load_state_dict(content["average"])
@@ -225,11 +224,26 @@ def _named(figures: HeldOutFigures) -> dict[str, float]:
     return {f"held_out_{key}": value for key, value in asdict(figures).items()}
 
 
-def _weights_of(path: Path, recipe: Recipe) -> dict[str, Tensor]:
+def _read_state(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] | None:
+    """The state that an earlier run left, or None where there is none."""
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if content.get("format") != STATE_FORMAT or not _trains(recipe, BR2NetConfig.from_json(content["config"])):
+        raise ModelError(f"{path} is the state of another network; choose another output folder.")
+    return content
+
+
+def _started_from(path: Path, recipe: Recipe) -> BR2Net:
+    """The network of a checkpoint, with the fusion weights that were chosen for it."""
     model = load_checkpoint(path).model
-    if model.config != recipe.config:
+    if not _trains(recipe, model.config):
         raise ModelError(f"{path} holds another network than the recipe {recipe.name} trains.")
-    return model.state_dict()
+    return model
+
+
+def _trains(recipe: Recipe, config: BR2NetConfig) -> bool:
+    return replace(config, fusion_weights=recipe.config.fusion_weights) == recipe.config
 
 
 def _progress() -> Progress:
