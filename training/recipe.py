@@ -141,5 +141,14 @@ MOBILE_REFINE = replace(
     ),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_REFINE)}
-"""Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release."""
+ABLATION = replace(
+    MOBILE,
+    name="ablation",
+    phases=(Phase(1.0, (256,)),),
+    size=256,
+    epochs=8,
+    chooses_fusion=False,
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_REFINE, ABLATION)}
+"""Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release, `ablation` trains six networks."""

@@ -1,12 +1,16 @@
 """`br2net train`: train a network by a recipe."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from br2net.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from br2net.training import AblationRow
 
 
 def train(
@@ -14,7 +18,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run.")] = Path(
         "runs/mobile"
     ),
-    recipe: Annotated[str, typer.Option(help="Named recipe: mobile, mobile-refine, or paper.")] = "mobile",
+    recipe: Annotated[str, typer.Option(help="Named recipe: mobile, mobile-refine, paper, or ablation.")] = "mobile",
     split: Annotated[Path | None, typer.Option(help="List of the photographs to use, one stem a line.")] = None,
     positive: Annotated[str, typer.Option(help="What white means in the masks: blurred or sharp.")] = "blurred",
     invert_masks: Annotated[bool, typer.Option("--invert-masks", help="The same as --positive sharp.")] = False,
@@ -40,11 +44,14 @@ def train(
 
     The folder of the run gets best.pth (the averaged weights that did best on the held-out photographs), last.pth (the
     state to resume from), log.jsonl and recipe.json. Export the result with `br2net export DIR/best.pth -o x.onnx`.
+
+    The recipe ablation trains the full network and five without one of its parts, each with the same short budget, and
+    writes ablation.json.
     """
     from dataclasses import replace
 
     from br2net.errors import InputError
-    from br2net.training import RECIPES, TrainingJob
+    from br2net.training import ABLATION, RECIPES, TrainingJob, run_ablation
     from br2net.training import train as run
 
     if recipe not in RECIPES:
@@ -67,6 +74,9 @@ def train(
         training_data=training_data or str(dataset),
         licence=licence,
     )
+    if recipe == ABLATION.name:
+        _print_ablation(run_ablation(job, chosen), as_json)
+        return
     checkpoint = run(chosen, job)
     facts = {"checkpoint": str(output / "best.pth"), "recipe": recipe, **checkpoint.figures}
     if as_json:
@@ -74,3 +84,16 @@ def train(
     else:
         figures = ", ".join(f"{name} {value:.4f}" for name, value in checkpoint.figures.items())
         typer.echo(f"{output / 'best.pth'}: {figures}")
+
+
+def _print_ablation(rows: "list[AblationRow]", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("network", "parameters", "steps", "held-out MAE", "held-out IoU")
+    for row in rows:
+        table.add_row(row.variant, f"{row.parameters / 1e6:.2f} M", str(row.steps), f"{row.mae:.4f}", f"{row.iou:.4f}")
+    Console().print(table)
