@@ -1,7 +1,7 @@
 """Training: data sets in memory, augmentation, synthetic defocus, losses, recipes and the trainer."""
 
-from br2net.training.ablation import AblationRow, run_ablation
-from br2net.training.recipe import ABLATION, RECIPES, Recipe
+from br2net.training.recipe import RECIPES, Recipe
 from br2net.training.trainer import TrainingJob, train
+from br2net.training.variants import VARIANTS, VariantRow, train_variants
 
-__all__ = ["ABLATION", "RECIPES", "AblationRow", "Recipe", "TrainingJob", "run_ablation", "train"]
+__all__ = ["RECIPES", "VARIANTS", "Recipe", "TrainingJob", "VariantRow", "train", "train_variants"]

@@ -150,5 +150,10 @@ ABLATION = replace(
     chooses_fusion=False,
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_REFINE, ABLATION)}
-"""Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release, `ablation` trains six networks."""
+TRIALS = replace(ABLATION, name="trials")
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_REFINE, ABLATION, TRIALS)}
+"""Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release.
+
+`ablation` and `trials` are the short budgets of sets of networks (see `variants`).
+"""

@@ -10,7 +10,7 @@ import typer
 from br2net.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from br2net.training import AblationRow
+    from br2net.training import VariantRow
 
 
 def train(
@@ -18,7 +18,9 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run.")] = Path(
         "runs/mobile"
     ),
-    recipe: Annotated[str, typer.Option(help="Named recipe: mobile, mobile-refine, paper, or ablation.")] = "mobile",
+    recipe: Annotated[
+        str, typer.Option(help="Named recipe: mobile, mobile-refine, paper, ablation or trials.")
+    ] = "mobile",
     split: Annotated[Path | None, typer.Option(help="List of the photographs to use, one stem a line.")] = None,
     positive: Annotated[str, typer.Option(help="What white means in the masks: blurred or sharp.")] = "blurred",
     invert_masks: Annotated[bool, typer.Option("--invert-masks", help="The same as --positive sharp.")] = False,
@@ -45,13 +47,13 @@ def train(
     The folder of the run gets best.pth (the averaged weights that did best on the held-out photographs), last.pth (the
     state to resume from), log.jsonl and recipe.json. Export the result with `br2net export DIR/best.pth -o x.onnx`.
 
-    The recipe ablation trains the full network and five without one of its parts, each with the same short budget, and
-    writes ablation.json.
+    The recipe ablation trains the full network and five without one of its parts, the recipe trials networks with one
+    choice changed each, all with the same short budget; both write variants.json.
     """
     from dataclasses import replace
 
     from br2net.errors import InputError
-    from br2net.training import ABLATION, RECIPES, TrainingJob, run_ablation
+    from br2net.training import RECIPES, VARIANTS, TrainingJob, train_variants
     from br2net.training import train as run
 
     if recipe not in RECIPES:
@@ -74,8 +76,8 @@ def train(
         training_data=training_data or str(dataset),
         licence=licence,
     )
-    if recipe == ABLATION.name:
-        _print_ablation(run_ablation(job, chosen), as_json)
+    if recipe in VARIANTS:
+        _print_variants(train_variants(VARIANTS[recipe](chosen), job), as_json)
         return
     checkpoint = run(chosen, job)
     facts = {"checkpoint": str(output / "best.pth"), "recipe": recipe, **checkpoint.figures}
@@ -86,7 +88,7 @@ def train(
         typer.echo(f"{output / 'best.pth'}: {figures}")
 
 
-def _print_ablation(rows: "list[AblationRow]", as_json: bool) -> None:
+def _print_variants(rows: "list[VariantRow]", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
         return
