@@ -52,11 +52,11 @@ def trial_variants(base: Recipe) -> dict[str, Recipe]:
     varied = base.augmentation
     return {
         "base": base,
-        "without-synthetic": replace(base, augmentation=replace(varied, synthetic_probability=0.0)),
+        "backbone-rate-halved": replace(base, backbone_lr=base.backbone_lr / 2),
         "with-collage": replace(base, augmentation=replace(varied, paste_probability=0.2, halves_probability=0.1)),
+        "without-synthetic": replace(base, augmentation=replace(varied, synthetic_probability=0.0)),
         "cross-entropy-alone": replace(base, iou_weight=0.0, l1_weight=0.0),
         "without-ema": replace(base, ema_decay=0.0),
-        "backbone-rate-halved": replace(base, backbone_lr=base.backbone_lr / 2),
         "width-16": _with_network(base, {"width": 16}),
         "width-48": _with_network(base, {"width": 48}),
         "l2h-at-1-8": _with_network(base, {"l2h_level": 2}),
