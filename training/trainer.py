@@ -20,6 +20,7 @@ from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
 from br2net.training.average import WeightAverage
 from br2net.training.data import Batch, BatchMaker, load_samples, load_sharp, prefetched, split_pairs
 from br2net.training.fusion import choose_fusion_weights
+from br2net.training.interpolation import choose_interpolation
 from br2net.training.losses import total_loss
 from br2net.training.recipe import Recipe
 from br2net.training.schedule import build_optimizer, set_learning_rate
@@ -40,7 +41,7 @@ class TrainingJob:
         backbone_weights: local ImageNet weights; None downloads them.
         random_weights: start the backbone from random weights instead.
         start: a checkpoint of the same network to go on from, as to fine-tune on photographs of one's own, or None. Its
-            fusion weights stay in force.
+            fusion weights stay in force, and in the end the weights are interpolated between it and this run's.
         sharp: folder of photographs in focus everywhere, as material for synthetic defocus, or None.
         max_minutes: the schedule ends after so many minutes of training even where the epochs are not done; 0 for never.
         check_minutes: minutes between two held-out checks, each followed by a checkpoint.
@@ -126,8 +127,21 @@ class Trainer:
                     losses.clear()
                     next_check = self._state.seconds + 60 * self._job.check_minutes
             self._check(float(np.mean(losses)) if losses else float("nan"), 1.0)
+        self._choose_interpolation()
         self._choose_fusion()
         return self._job.output / "best.pth"
+
+    def _choose_interpolation(self) -> None:
+        """Between the checkpoint that this run started from and its end, by the held-out photographs."""
+        if self._job.start is None:
+            return
+        recipe, start = self._recipe, _started_from(self._job.start, self._recipe).to(self._device)
+        arguments = (self._held_out, recipe.size, self._normalisation)
+        model, share = choose_interpolation(start, self._average.model, *arguments)
+        figures = check_held_out(model, *arguments)
+        if figures.mae < self._state.best_mae:
+            save_checkpoint(self._job.output / "best.pth", self._result(model, figures))
+        self._log({"interpolation_share": share, "share": 1.0, **asdict(figures)})
 
     def _choose_fusion(self) -> None:
         """Give the best checkpoint the fusion weights that do best on the held-out photographs."""
@@ -171,11 +185,11 @@ class Trainer:
         figures = check_held_out(self._average.model, self._held_out, self._recipe.size, self._normalisation)
         if figures.mae < self._state.best_mae:
             self._state.best_mae = figures.mae
-            save_checkpoint(self._job.output / "best.pth", self._result(figures))
+            save_checkpoint(self._job.output / "best.pth", self._result(self._average.model, figures))
         self._log({"loss": loss, "share": round(share, 4), **asdict(figures)})
         self._save()
 
-    def _result(self, figures: HeldOutFigures) -> Checkpoint:
+    def _result(self, model: BR2Net, figures: HeldOutFigures) -> Checkpoint:
         recipe, job = self._recipe, self._job
         facts = ModelFacts(
             name=recipe.model,
@@ -186,7 +200,7 @@ class Trainer:
             training_data=job.training_data,
             licence=job.licence,
         )
-        return Checkpoint(self._average.model, facts, _named(figures))
+        return Checkpoint(model, facts, _named(figures))
 
     def _log(self, facts: dict[str, float]) -> None:
         line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}

@@ -71,3 +71,14 @@ def test_one_photograph_is_too_few(dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("p03\n")
     with pytest.raises(DatasetError, match="at least two"):
         split_pairs(dataset, tmp_path / "one.txt", False)
+
+
+def test_what_comes_of_a_checkpoint_is_never_worse_than_it_on_the_held_out_photographs(
+    dataset: Path, tmp_path: Path
+) -> None:
+    first = train(small(3), job(dataset, tmp_path / "first"))
+    harmful = replace(small(1), name="harmful", backbone_lr=0.5, head_lr=0.5)
+    start = replace(job(dataset, tmp_path / "second"), start=tmp_path / "first" / "best.pth")
+    second = train(harmful, start)
+    assert second.figures["held_out_mae"] <= first.figures["held_out_mae"] + 1e-6
+    assert "interpolation_share" in log_of(tmp_path / "second")[-1]
