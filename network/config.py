@@ -10,6 +10,8 @@ Backbone = Literal["resnext101_32x4d", "resnext50_32x4d", "vgg16", "mobilenet_v2
 Pathways = Literal["both", "l2h", "h2l"]
 Fusion = Literal["mean", "conv"]
 BackboneNorm = Literal["batch", "folded"]
+Shrinking = Literal["bilinear", "area", "energy"]
+STEPS = 5  # logit maps of a pathway: its start and four RLRMs
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,13 @@ class BR2NetConfig:
         residual: whether a step adds to the previous one (False: ablation "without RLRM").
         attention: whether the CAM gates each feature map.
         fusion: `mean` of the two logit maps (release), or `conv`, one convolution with ReLU (paper).
-        fusion_weights: of the L2H and the H2L logit map in a `mean`. Half each is the release's; the trainer may choose
-            others on held-out photographs, which makes the map more decisive.
+        fusion_weights: of a `mean`. Two: of the last logit map of L2H and of H2L; half each is the release's. Ten: of the
+            five maps of L2H, then of the five of H2L; what comes after a pathway's last map with a weight is left out
+            of the inference form. The trainer chooses ten on held-out photographs.
         l2h_level, h2l_level: index into F1..F5 (0..4) of the map whose size the pathway works at.
+        shrinking: of a feature map that is larger than its pathway. `bilinear` as released, which reads four pixels and
+            skips the rest; `area` means over all of them; `energy` means over their magnitudes, so that fine detail,
+            which tells what is in focus, does not cancel itself.
     """
 
     backbone: Backbone = "resnext101_32x4d"
@@ -37,9 +43,10 @@ class BR2NetConfig:
     residual: bool = True
     attention: bool = True
     fusion: Fusion = "mean"
-    fusion_weights: tuple[float, float] = (0.5, 0.5)
+    fusion_weights: tuple[float, ...] = (0.5, 0.5)
     l2h_level: int = 0
     h2l_level: int = 4
+    shrinking: Shrinking = "bilinear"
 
     def __post_init__(self) -> None:
         choices = {"backbone": Backbone, "backbone_norm": BackboneNorm, "pathways": Pathways, "fusion": Fusion}
@@ -48,6 +55,16 @@ class BR2NetConfig:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it can be {', '.join(get_args(choice))}.")
         if self.width < 1 or not 0 <= self.l2h_level <= 4 or not 0 <= self.h2l_level <= 4:
             raise InputError("width must be at least 1, and l2h_level and h2l_level must lie in 0..4.")
+        if len(self.fusion_weights) not in (2, 2 * STEPS):
+            raise InputError(f"fusion_weights are 2 or {2 * STEPS} numbers, not {len(self.fusion_weights)}.")
+
+    def step_weights(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Weights of the five logit maps of L2H, and of those of H2L, in what goes into the fusion."""
+        if self.fusion == "conv" or self.pathways != "both":
+            return _last(1.0), _last(1.0)
+        if len(self.fusion_weights) == 2:
+            return _last(self.fusion_weights[0]), _last(self.fusion_weights[1])
+        return self.fusion_weights[:STEPS], self.fusion_weights[STEPS:]
 
     def to_json(self) -> str:
         """One line of JSON, the inverse of `from_json`."""
@@ -65,9 +82,12 @@ class BR2NetConfig:
         if unknown:
             raise InputError(f"The network configuration has unknown fields: {', '.join(sorted(unknown))}.")
         if "fusion_weights" in values:
-            first, second = values["fusion_weights"]
-            values["fusion_weights"] = (float(first), float(second))
+            values["fusion_weights"] = tuple(float(weight) for weight in values["fusion_weights"])
         return cls(**values)
+
+
+def _last(weight: float) -> tuple[float, ...]:
+    return (0.0,) * (STEPS - 1) + (weight,)
 
 
 NAMED_CONFIGS: dict[str, BR2NetConfig] = {

@@ -6,16 +6,21 @@ from torch import Tensor, nn
 LARGEST_LOGIT = 12.0
 
 
-class MeanFusion(nn.Module):
-    """The release: the mean of the logit maps; other weights make it a weighted sum. One map alone stays as it is."""
+def weighted(maps: list[Tensor], weights: tuple[float, ...]) -> Tensor:
+    """Sum of the logit maps `(N, 1, h, w)` of one pathway, each times its weight; what weighs nothing is not read."""
+    terms = [map_ if weight == 1.0 else map_ * weight for map_, weight in zip(maps, weights, strict=True) if weight]
+    total = terms[0] if terms else torch.zeros_like(maps[-1])
+    for term in terms[1:]:
+        total = total + term
+    return total
 
-    def __init__(self, weights: tuple[float, float]) -> None:
-        super().__init__()
-        self.weights = weights
+
+class MeanFusion(nn.Module):
+    """The release: the mean of the logit maps. Each pathway's map comes with its weight in it, so this is their sum."""
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps: one or two logit maps `(N, 1, H, W)`; gives logits of the same shape."""
-        return maps[0] if len(maps) == 1 else maps[0] * self.weights[0] + maps[1] * self.weights[1]
+        return maps[0] if len(maps) == 1 else maps[0] + maps[1]
 
 
 class ConvFusion(nn.Module):

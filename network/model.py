@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from br2net.network.attention import ChannelAttention
 from br2net.network.backbones import build_backbone
 from br2net.network.config import BR2NetConfig
-from br2net.network.fusion import ConvFusion, MeanFusion
+from br2net.network.fusion import ConvFusion, MeanFusion, weighted
 from br2net.network.refinement import Pathway, RefinementModule
 from br2net.network.resampling import Size, resize
 
@@ -37,10 +37,16 @@ class BR2Net(nn.Module):
         self.attention = nn.ModuleList(
             ChannelAttention(count) if config.attention else nn.Identity() for count in channels
         )
-        self.l2h = Pathway(channels, config.width, config.residual) if config.pathways != "h2l" else None
-        self.h2l = Pathway(channels[::-1], config.width, config.residual) if config.pathways != "l2h" else None
+        self.l2h = (
+            Pathway(channels, config.width, config.residual, config.shrinking) if config.pathways != "h2l" else None
+        )
+        self.h2l = (
+            Pathway(channels[::-1], config.width, config.residual, config.shrinking)
+            if config.pathways != "l2h"
+            else None
+        )
         maps = 2 if config.pathways == "both" else 1
-        self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion(config.fusion_weights)
+        self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion()
 
     def commute(self, enabled: bool) -> None:
         """Whether steps run the convolution of a smaller feature map at its own size: same function, less work."""
@@ -53,16 +59,17 @@ class BR2Net(nn.Module):
         features = [gate(feature) for gate, feature in zip(self.attention, self.backbone(image), strict=True)]
         size: Size = (image.shape[-2], image.shape[-1])
         steps: list[Tensor] = []
-        last: list[Tensor] = []
+        maps: list[Tensor] = []
+        l2h_weights, h2l_weights = self.config.step_weights()
         if self.l2h is not None:
             outputs = self.l2h(features, size_of(features[self.config.l2h_level]))
             steps += outputs
-            last.append(resize(outputs[-1], size))
+            maps.append(resize(weighted(outputs, l2h_weights), size))
         if self.h2l is not None:
             outputs = self.h2l(features[::-1], size_of(features[self.config.h2l_level]))
             steps += outputs
-            last.append(resize(outputs[-1], size))
-        return Predictions(steps, self.fusion(last))
+            maps.append(resize(weighted(outputs, h2l_weights), size))
+        return Predictions(steps, self.fusion(maps))
 
     def forward(self, image: Tensor) -> Tensor:
         """image: `(N, 3, H, W)`, RGB, normalised. Gives the blur map `(N, 1, H, W)`, 0..1, 1 = blurred."""

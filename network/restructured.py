@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from br2net.network.backbones import fold_batch_norms
+from br2net.network.fusion import weighted
 from br2net.network.model import BR2Net, size_of
 from br2net.network.refinement import Pathway, RefinementModule
 from br2net.network.resampling import Method, Size, resize, split_taps
@@ -60,22 +61,27 @@ class CommutedRefinement(nn.Module):
 
 
 class RestructuredPathway(nn.Module):
-    """A pathway of folded and commuted steps; `commuted[i]` says which steps have the smaller feature map."""
+    """A pathway of folded and commuted steps; `commuted[i]` says which steps have the smaller feature map.
 
-    def __init__(self, pathway: Pathway, commuted: list[bool], method: Method) -> None:
+    Its output is the weighted sum of its logit maps, and steps after the last one with a weight are left out.
+    """
+
+    def __init__(self, pathway: Pathway, commuted: list[bool], weights: tuple[float, ...], method: Method) -> None:
         super().__init__()
+        used = max((index for index, weight in enumerate(weights) if weight), default=0)
+        self.weights = weights[: used + 1]
         self.start = copy.deepcopy(pathway.start)
         self.steps = nn.ModuleList()
-        for step, smaller in zip(pathway.steps, commuted, strict=True):
+        for step, smaller in zip(pathway.steps[:used], commuted[:used], strict=True):
             assert isinstance(step, RefinementModule)
             self.steps.append(CommutedRefinement(step, method) if smaller else FoldedRefinement(step))
 
     def forward(self, features: list[Tensor], size: Size) -> Tensor:
-        """features: in the order of the pathway; gives the logits of the last step, `(N, 1, *size)`."""
-        output = resize(self.start(features[0]), size)  # one channel is resized instead of all: they commute
-        for step, feature in zip(self.steps, features[1:], strict=True):
-            output = step(output, feature)
-        return output
+        """features: in the order of the pathway; gives the weighted logits, `(N, 1, *size)`."""
+        outputs = [resize(self.start(features[0]), size)]  # one channel is resized instead of all: they commute
+        for step, feature in zip(self.steps, features[1:], strict=False):
+            outputs.append(step(outputs[-1], feature))
+        return weighted(outputs, self.weights)
 
 
 class RestructuredBR2Net(nn.Module):
@@ -90,12 +96,13 @@ class RestructuredBR2Net(nn.Module):
         self.fusion = copy.deepcopy(model.fusion)
         strides = self.backbone.strides
         self.l2h = self.h2l = None
+        l2h_weights, h2l_weights = self.config.step_weights()
         if model.l2h is not None:
             own = strides[self.config.l2h_level]
-            self.l2h = RestructuredPathway(model.l2h, [stride > own for stride in strides[1:]], method)
+            self.l2h = RestructuredPathway(model.l2h, [stride > own for stride in strides[1:]], l2h_weights, method)
         if model.h2l is not None:
             own = strides[self.config.h2l_level]
-            self.h2l = RestructuredPathway(model.h2l, [stride > own for stride in strides[-2::-1]], method)
+            self.h2l = RestructuredPathway(model.h2l, [stride > own for stride in strides[-2::-1]], h2l_weights, method)
         self.eval().requires_grad_(False)
 
     def logits(self, image: Tensor) -> Tensor:

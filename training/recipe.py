@@ -123,22 +123,35 @@ MOBILE = Recipe(
     epochs=80,
 )
 
-MOBILE_REFINE = replace(
+VARIED = Augmentation(
+    smallest_crop=0.55,
+    aspect_jitter=1.5,
+    whole_probability=0.35,
+    rotation_degrees=5.0,
+    photometric=0.25,
+    paste_probability=0.2,
+    halves_probability=0.1,
+)
+
+MOBILE_VARIED = replace(
     MOBILE,
-    name="mobile-refine",
-    phases=(Phase(0.6, (288, 320)), Phase(1.0, (352, 384))),
-    epochs=64,
+    name="mobile-varied",
+    phases=(Phase(0.5, (256, 288)), Phase(0.8, (288, 320)), Phase(1.0, (352, 384))),
     backbone_lr=2e-4,
     head_lr=1e-3,
     weight_decay=5e-2,
-    augmentation=Augmentation(
-        smallest_crop=0.4,
-        aspect_jitter=1.7,
-        rotation_degrees=8.0,
-        photometric=0.3,
-        paste_probability=0.2,
-        halves_probability=0.1,
-    ),
+    augmentation=VARIED,
+)
+
+MOBILE_REFINE = replace(
+    MOBILE,
+    name="mobile-refine",
+    phases=(Phase(0.6, (320, 352)), Phase(1.0, (352, 384))),
+    epochs=40,
+    backbone_lr=1e-4,
+    head_lr=4e-4,
+    weight_decay=5e-2,
+    augmentation=replace(VARIED, smallest_crop=0.7),
 )
 
 ABLATION = replace(
@@ -152,7 +165,9 @@ ABLATION = replace(
 
 TRIALS = replace(ABLATION, name="trials")
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_REFINE, ABLATION, TRIALS)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
+}
 """Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release.
 
 `ablation` and `trials` are the short budgets of sets of networks (see `variants`).
