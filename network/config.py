@@ -10,7 +10,6 @@ Backbone = Literal["resnext101_32x4d", "resnext50_32x4d", "vgg16", "mobilenet_v2
 Pathways = Literal["both", "l2h", "h2l"]
 Fusion = Literal["mean", "conv"]
 BackboneNorm = Literal["batch", "folded"]
-Shrinking = Literal["bilinear", "area", "energy"]
 STEPS = 5  # logit maps of a pathway: its start and four RLRMs
 
 
@@ -31,9 +30,6 @@ class BR2NetConfig:
             five maps of L2H, then of the five of H2L; what comes after a pathway's last map with a weight is left out
             of the inference form. The trainer chooses ten on held-out photographs.
         l2h_level, h2l_level: index into F1..F5 (0..4) of the map whose size the pathway works at.
-        shrinking: of a feature map that is larger than its pathway. `bilinear` as released, which reads four pixels and
-            skips the rest; `area` means over all of them; `energy` means over their magnitudes, so that fine detail,
-            which tells what is in focus, does not cancel itself.
     """
 
     backbone: Backbone = "resnext101_32x4d"
@@ -46,7 +42,6 @@ class BR2NetConfig:
     fusion_weights: tuple[float, ...] = (0.5, 0.5)
     l2h_level: int = 0
     h2l_level: int = 4
-    shrinking: Shrinking = "bilinear"
 
     def __post_init__(self) -> None:
         choices = {"backbone": Backbone, "backbone_norm": BackboneNorm, "pathways": Pathways, "fusion": Fusion}

@@ -37,14 +37,8 @@ class BR2Net(nn.Module):
         self.attention = nn.ModuleList(
             ChannelAttention(count) if config.attention else nn.Identity() for count in channels
         )
-        self.l2h = (
-            Pathway(channels, config.width, config.residual, config.shrinking) if config.pathways != "h2l" else None
-        )
-        self.h2l = (
-            Pathway(channels[::-1], config.width, config.residual, config.shrinking)
-            if config.pathways != "l2h"
-            else None
-        )
+        self.l2h = Pathway(channels, config.width, config.residual) if config.pathways != "h2l" else None
+        self.h2l = Pathway(channels[::-1], config.width, config.residual) if config.pathways != "l2h" else None
         maps = 2 if config.pathways == "both" else 1
         self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion()
 

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from br2net.network.config import Shrinking
-from br2net.network.resampling import Size, fit, resize, split_taps
+from br2net.network.resampling import Size, resize, split_taps
 from br2net.network.shift_and_sum import MatrixShiftAndSum
 
 
@@ -19,10 +18,9 @@ class RefinementModule(nn.Module):
             same weights, the same output up to rounding, and fewer multiply-accumulates, in training too.
     """
 
-    def __init__(self, channels: int, width: int, residual: bool, shrinking: Shrinking = "bilinear") -> None:
+    def __init__(self, channels: int, width: int, residual: bool) -> None:
         super().__init__()
         self.residual = residual
-        self.shrinking = shrinking
         self.conv1 = nn.Conv2d(channels + 1, width, 3, padding=1)
         self.bn1 = nn.BatchNorm2d(width)
         self.act1 = nn.PReLU()
@@ -41,7 +39,7 @@ class RefinementModule(nn.Module):
             taps = conv2d(feature, split_taps(weight[:, 1:]))
             hidden = conv2d(previous, weight[:, :1], self.conv1.bias, padding=1) + self.shift_and_sum(taps, size)
         else:
-            hidden = self.conv1(torch.cat([previous, fit(feature, size, self.shrinking)], dim=1))
+            hidden = self.conv1(torch.cat([previous, resize(feature, size)], dim=1))
         return self.refine(hidden, previous)
 
     def refine(self, hidden: Tensor, previous: Tensor) -> Tensor:
@@ -58,10 +56,10 @@ class Pathway(nn.Module):
     L2H gets F1, F2, .. F5 and works at a large size; H2L gets F5, F4, .. F1 and works at a small one.
     """
 
-    def __init__(self, channels: list[int], width: int, residual: bool, shrinking: Shrinking = "bilinear") -> None:
+    def __init__(self, channels: list[int], width: int, residual: bool) -> None:
         super().__init__()
         self.start = nn.Conv2d(channels[0], 1, 1)
-        self.steps = nn.ModuleList(RefinementModule(count, width, residual, shrinking) for count in channels[1:])
+        self.steps = nn.ModuleList(RefinementModule(count, width, residual) for count in channels[1:])
 
     def forward(self, features: list[Tensor], size: Size) -> list[Tensor]:
         """features: in the order of the pathway; size: `(h, w)` it works at. Gives the logits of each step, `(N, 1, h, w)`."""

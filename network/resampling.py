@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from br2net.network.config import Shrinking
-
 Size = tuple[int, int]
 Method = Literal["matrices", "grouped", "slices"]
 
@@ -25,18 +23,6 @@ def resize(x: Tensor, size: Size) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def fit(x: Tensor, size: Size, shrinking: Shrinking) -> Tensor:
-    """Bring a feature map to a pathway's size: bilinear where it grows, as `shrinking` says where it becomes smaller.
-
-    x: `(N, C, h, w)`; size: `(H, W)`, a whole number of times smaller (rounded up) where it shrinks.
-    """
-    if shrinking == "bilinear" or x.shape[-1] <= size[1]:
-        return resize(x, size)
-    factor = -(-x.shape[-1] // size[1])
-    x = x.abs() if shrinking == "energy" else x
-    return F.avg_pool2d(x, factor, ceil_mode=True, count_include_pad=False)
 
 
 def interpolation_matrix(source: int, target: int) -> Tensor:

@@ -60,8 +60,6 @@ def trial_variants(base: Recipe) -> dict[str, Recipe]:
         "width-16": _with_network(base, {"width": 16}),
         "width-48": _with_network(base, {"width": 48}),
         "l2h-at-1-8": _with_network(base, {"l2h_level": 2}),
-        "area": _with_network(base, {"shrinking": "area"}),
-        "energy": _with_network(base, {"shrinking": "energy"}),
         "mild-crops": replace(base, augmentation=replace(varied, smallest_crop=0.7, whole_probability=0.4)),
         "h2l-at-1-32": _with_network(base, {"h2l_level": 4}),
     }

@@ -53,6 +53,9 @@ def relative_difference(model: BR2Net, image: torch.Tensor, method: Method) -> f
     batch=st.integers(1, 3),
     method=st.sampled_from(METHODS),
     seed=st.integers(0, 1000),
+    weights=st.sampled_from(
+        [(0.5, 0.5), (2.25, 0.75), (0, 0.5, 1, 0, 0, 0, 0, 0, 2, 0), (1,) * 10, (0,) * 5 + (1,) * 5]
+    ),
 )
 def test_it_equals_the_plain_form_for_every_configuration_size_and_batch(
     pathways: Pathways,
@@ -65,6 +68,7 @@ def test_it_equals_the_plain_form_for_every_configuration_size_and_batch(
     batch: int,
     method: Method,
     seed: int,
+    weights: tuple[float, ...],
 ) -> None:
     torch.manual_seed(seed)
     config = BR2NetConfig(
@@ -75,11 +79,12 @@ def test_it_equals_the_plain_form_for_every_configuration_size_and_batch(
         residual=residual,
         attention=attention,
         fusion=fusion,
+        fusion_weights=weights,
         l2h_level=levels[0],
         h2l_level=levels[1],
     )
     model = with_lively_norms(BR2Net(config))
-    assert relative_difference(model, torch.randn(batch, 3, *size), method) <= 1e-5
+    assert relative_difference(model, torch.randn(batch, 3, *size), method) <= 5e-5  # `conv` takes a logarithm
 
 
 @pytest.mark.parametrize("name", ["resnext101", "resnext50", "vgg16"])
@@ -127,3 +132,18 @@ def test_the_shifted_matrix_is_a_zero_padded_convolution_of_the_resized_signal()
     expected = F.conv1d(resized[None, None], taps[None, None], padding=1)[0, 0]
     stacked = torch.cat([tap * signal for tap in taps])
     assert torch.allclose(shifted_interpolation_matrix(7, 20) @ stacked, expected, atol=1e-5)
+
+
+def test_steps_that_weigh_nothing_are_left_out_and_the_map_stays() -> None:
+    torch.manual_seed(2)
+    weights = (0.0, 0.5, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0)
+    config = BR2NetConfig(backbone="mobilenet_v2", width=5, l2h_level=1, h2l_level=3, fusion_weights=weights)
+    model = with_lively_norms(BR2Net(config))
+    fast = restructure(model, "matrices")
+    assert fast.l2h is not None and fast.h2l is not None
+    assert (len(fast.l2h.steps), len(fast.h2l.steps)) == (2, 4 - 1)
+    image = torch.randn(1, 3, 96, 64)
+    l2h, h2l = model.predict(image).steps[:5], model.predict(image).steps[5:]
+    enlarged = [torch.nn.functional.interpolate(step, (96, 64), mode="bilinear") for step in (*l2h, *h2l)]
+    expected = torch.stack([weight * step for weight, step in zip(weights, enlarged, strict=True)]).sum(dim=0)
+    assert torch.allclose(fast.logits(image), expected, rtol=1e-4, atol=1e-4)

@@ -53,12 +53,26 @@ def test_the_chosen_weights_are_those_of_the_fused_logits() -> None:
     checkpoint, sample = hesitant_checkpoint(1.0)
     model = choose_fusion_weights(checkpoint, [sample], SYMMETRIC).model
     predictions = model.predict(torch.zeros(1, 3, 64, 64))
-    first, second = model.config.fusion_weights
-    l2h, h2l = (
+    weights = model.config.fusion_weights
+    assert len(weights) == 10 and min(weights) >= 0.0
+    enlarged = [
         torch.nn.functional.interpolate(step, (64, 64), mode="bilinear", align_corners=False)
-        for step in (predictions.steps[4], predictions.steps[9])
-    )
-    assert torch.allclose(predictions.fused, first * l2h + second * h2l, atol=1e-5)
+        for step in predictions.steps
+    ]
+    expected = torch.stack([weight * step for weight, step in zip(weights, enlarged, strict=True)]).sum(dim=0)
+    assert torch.allclose(predictions.fused, expected, atol=1e-4)
+
+
+def test_a_step_that_is_wrong_weighs_nothing() -> None:
+    checkpoint, sample = hesitant_checkpoint(1.0)
+    l2h = checkpoint.model.l2h
+    assert l2h is not None
+    last = l2h.steps[-1]
+    assert isinstance(last, RefinementModule) and last.conv3.bias is not None
+    with torch.no_grad():
+        last.conv3.bias.fill_(-3.0)  # the last map of L2H calls sharp what is blurred
+    weights = choose_fusion_weights(checkpoint, [sample], SYMMETRIC).model.config.fusion_weights
+    assert weights[4] == 0.0 and min(weights[1:4]) > 0.0
 
 
 def test_a_network_of_one_pathway_stays_as_it_is() -> None:
