@@ -26,7 +26,7 @@ class Difference:
         return {"largest_difference": self.largest, "mean_difference": self.mean}
 
     def __str__(self) -> str:
-        return f"largest {self.largest:.4f}, mean {self.mean:.5f}"
+        return f"largest {self.largest:.2g}, mean {self.mean:.2g}"
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,21 @@ from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
 
 Shape = tuple[int, ...]
 MULTIPLYING = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+NAMED = 8  # layers that a table names before it says how many more there are
+_PRECISIONS: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16"}
+_PASSED = ("QuantizeLinear", "DequantizeLinear", "Cast", "Transpose", "Reshape")  # between a weight and its layer
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A node that multiplies. macs: multiply-accumulates for one image; element_type: of its weights or second input."""
+    """A node that multiplies. macs: multiply-accumulates for one image; precision: what it computes in, as `int8`."""
 
     name: str
     operator: str
     output_shape: Shape
     macs: int
     parameters: int
-    element_type: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,11 @@ class OnnxSummary:
     Attributes:
         metadata: None for a file that this package did not make.
         inputs, outputs: name to text of shape and element type, symbols kept.
-        counted_size: input shape that multiply-accumulates are counted at, batch 1.
+        counted_size: input shape that multiply-accumulates are counted at: the file's own, one image where it is open.
         macs: multiply-accumulates of one image, in convolutions and matrix products.
         parameters: floating-point numbers stored as weights; constants of index type do not count.
         operators: how often each operator occurs.
+        layers: the nodes that multiply, in graph order.
     """
 
     path: Path
@@ -56,33 +60,51 @@ class OnnxSummary:
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and text of each fact, for a table."""
-        rows = []
-        if self.metadata is not None:
-            facts = self.metadata
-            rows += [
-                ("model", f"{facts.name}, {facts.form}, {facts.precision}"),
-                ("backbone", facts.backbone),
-                ("trained on", facts.training_data),
-                ("licence", facts.licence),
-                ("weights", facts.weights_sha256[:16]),
-                ("figures", ", ".join(f"{name} {value:.4g}" for name, value in facts.figures.items()) or "none"),
-            ]
+        rows = [] if self.metadata is None else metadata_rows(self.metadata)
         rows += [(f"input {name}", text) for name, text in self.inputs.items()]
         rows += [(f"output {name}", text) for name, text in self.outputs.items()]
         counted = "x".join(str(item) for item in self.counted_size)
         rows += [
             ("multiply-accumulates", f"{self.macs / 1e9:.3f} G at {counted}"),
             ("parameters", f"{self.parameters / 1e6:.3f} M"),
+            ("layers", self._layers_by_precision()),
             ("operators", ", ".join(f"{count} {name}" for name, count in self.operators.items())),
             ("file", f"{self.size_bytes / 1e6:.1f} MB, opset {self.opset}"),
         ]
         return rows
 
+    def layers_by_precision(self) -> dict[str, int]:
+        """How many convolutions and matrix products compute in each precision."""
+        return dict(Counter(layer.precision for layer in self.layers).most_common())
+
+    def _layers_by_precision(self) -> str:
+        """The same as a text; the layers that stayed wider than the file's own precision are named."""
+        counts = self.layers_by_precision()
+        text = ", ".join(f"{count} {precision}" for precision, count in counts.items())
+        own = self.metadata.precision if self.metadata else "fp32"
+        wider = [layer.name for layer in self.layers if layer.precision != own]
+        if own == "fp32" or not wider:
+            return text
+        named = ", ".join(wider[:NAMED]) + (f" and {len(wider) - NAMED} more (--layers)" if len(wider) > NAMED else "")
+        return f"{text}; not {own}: {named}"
+
+
+def metadata_rows(facts: ModelMetadata) -> list[tuple[str, str]]:
+    """Name and text of what a model says of itself, for a table."""
+    return [
+        ("model", f"{facts.name}, {facts.form}, {facts.precision}"),
+        ("backbone", facts.backbone),
+        ("trained on", facts.training_data),
+        ("licence", facts.licence),
+        ("weights", facts.weights_sha256[:16]),
+        ("figures", ", ".join(f"{name} {value:.4g}" for name, value in facts.figures.items()) or "none"),
+    ]
+
 
 def inspect_onnx(path: Path) -> OnnxSummary:
     """Read an ONNX file, of this package or of another, and count its work.
 
-    Symbolic sizes are counted at the default size of the metadata (or 320), batch 1.
+    Symbolic sizes are counted at the default size of the metadata (or 320), one image.
 
     Raises:
         ModelError: if the file is missing or no ONNX.
@@ -95,7 +117,7 @@ def inspect_onnx(path: Path) -> OnnxSummary:
     shapes = _shapes(model.graph)
     if any(node.output[0] not in shapes for node in model.graph.node if node.op_type in MULTIPLYING):
         shapes |= _shapes_by_openvino(path, counted)
-    layers = tuple(_layers(model, shapes))
+    layers = tuple(_layers(model, shapes, images=counted[0] if counted else 1))
     weights = [item for item in model.graph.initializer if item.data_type in _FLOATING]
     operators = Counter(node.op_type for node in model.graph.node)
     return OnnxSummary(
@@ -149,17 +171,16 @@ def _type_name(element_type: int) -> str:
 
 
 def _fix_sizes(model: ModelProto, metadata: ModelMetadata | None) -> Shape:
-    """Give the inputs one image of a definite size, and infer every other shape from it; gives the first input's shape."""
+    """Give open sides of the inputs a size, one image, and infer all other shapes from it; gives the first input's."""
     default = (1, 3, metadata.height, metadata.width) if metadata else (1, 3, 320, 320)
     for value in _real_inputs(model.graph):
         for axis, item in enumerate(value.type.tensor_type.shape.dim):
-            symbolic = not item.HasField("dim_value")
-            if axis == 0 or symbolic:
+            if not item.HasField("dim_value"):
                 item.dim_value = default[axis] if axis < 4 else 1
     had_symbols = any(item.dim_param for value in model.graph.value_info for item in value.type.tensor_type.shape.dim)
     first = _real_inputs(model.graph)
     counted = tuple(item.dim_value for item in first[0].type.tensor_type.shape.dim) if first else ()
-    if had_symbols or not model.graph.value_info or counted[:1] != (1,):
+    if had_symbols or not model.graph.value_info:
         del model.graph.value_info[:]
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
@@ -193,19 +214,38 @@ def _shapes_by_openvino(path: Path, counted: Shape) -> dict[str, Shape]:
     return shapes
 
 
-def _layers(model: ModelProto, shapes: Mapping[str, Shape]) -> list[Layer]:
+def _layers(model: ModelProto, shapes: Mapping[str, Shape], images: int) -> list[Layer]:
     weights = {item.name: item for item in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    types = _element_types(model)
     layers = []
     for node in model.graph.node:
         if node.op_type not in MULTIPLYING:
             continue
         output = shapes.get(node.output[0], ())
-        own = [weights[name] for name in node.input if name in weights]
-        kind = _type_name(own[0].data_type) if own else "computed"
-        parameters = sum(math.prod(item.dims) for item in own)
-        name = node.name or node.output[0]
-        layers.append(Layer(name, node.op_type, output, _macs(node, output, shapes), parameters, kind))
+        sources = [_source(name, makers) for name in node.input]
+        parameters = sum(math.prod(weights[name].dims) for name in sources if name in weights)
+        quantised = all(name in makers and makers[name].op_type == "DequantizeLinear" for name in node.input[:2])
+        precision = "int8" if quantised else _PRECISIONS.get(types.get(node.output[0], 0), "unknown")
+        macs = _macs(node, output, shapes) // images
+        layers.append(Layer(node.name or node.output[0], node.op_type, output, macs, parameters, precision))
     return layers
+
+
+def _element_types(model: ModelProto) -> dict[str, int]:
+    """Element type of each value; where the file does not say it is inferred."""
+    known = {item.name for item in model.graph.value_info} | {item.name for item in model.graph.output}
+    if any(node.output[0] not in known for node in model.graph.node if node.op_type in MULTIPLYING):
+        model = onnx.shape_inference.infer_shapes(model)
+    values = (*model.graph.value_info, *model.graph.output)
+    return {item.name: item.type.tensor_type.elem_type for item in values}
+
+
+def _source(name: str, makers: Mapping[str, NodeProto]) -> str:
+    """The value that `name` was made of by steps that keep a weight a weight."""
+    while name in makers and makers[name].op_type in _PASSED:
+        name = makers[name].input[0]
+    return name
 
 
 def _macs(node: NodeProto, output: Shape, shapes: Mapping[str, Shape]) -> int:

@@ -20,6 +20,9 @@ from br2net.runtime.preprocessing import preprocess
 if TYPE_CHECKING:
     import onnx
 
+    from br2net.builder.export import ExportOptions
+    from br2net.network import Checkpoint
+
 FP16_TOLERANCE = Tolerance(largest=0.15, mean=0.005)  # of the fp16 file against fp32, both by ONNX Runtime
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
@@ -60,6 +63,7 @@ def to_fp16(
         ModelError: if `onnx_path` is no ONNX file of br2net's.
         GateError: if the maps differ too much. Nothing is written then.
     """
+    _check_name(out)
     file = read_model_file(onnx_path)
     metadata = file.metadata
     if metadata.precision != "fp32":
@@ -80,6 +84,23 @@ def to_fp16(
     return Fp16Result(metadata, kept_fp32(model), found)
 
 
+def export_fp16(
+    checkpoint: "Checkpoint", output: Path, options: "ExportOptions", frames: Sequence[NDArray[np.uint8]] = ()
+) -> Fp16Result:
+    """Export a network as FP16 ONNX: as fp32 first, compared with PyTorch, then cast, compared with that fp32.
+
+    Raises:
+        Br2netError: what `export_onnx` and `to_fp16` raise. Nothing is written then.
+    """
+    from br2net.builder.export import export_onnx
+
+    _check_name(output)
+    with tempfile.TemporaryDirectory() as folder:
+        fp32 = Path(folder) / output.name
+        export_onnx(checkpoint, fp32, options)
+        return to_fp16(fp32, output, frames)
+
+
 def kept_fp32(model: "onnx.ModelProto") -> tuple[str, ...]:
     """Names of the convolutions and matrix products whose output is float32, in graph order."""
     import onnx
@@ -88,6 +109,11 @@ def kept_fp32(model: "onnx.ModelProto") -> tuple[str, ...]:
     values = [*graph.value_info, *graph.output]
     fp32 = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     return tuple(node.name for node in graph.node if node.op_type in _WEIGHTED and node.output[0] in fp32)
+
+
+def _check_name(output: Path) -> None:
+    if output.suffix != ".onnx":
+        raise InputError(f"{output} must end in .onnx.")
 
 
 def _autocast(path: Path, batches: Sequence[NDArray[np.float32]]) -> "onnx.ModelProto":

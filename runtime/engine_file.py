@@ -150,6 +150,10 @@ class EngineRecord:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{source} is damaged ({error}); build the engine again with `br2net build`.") from error
 
+    def built_for(self) -> str:
+        """The GPU, or the compute capabilities, that the engine is for."""
+        return self.gpu_name or f"compute capability {', '.join(self.compute_capabilities)}"
+
     def accepts_gpu(self, gpu: Gpu) -> bool:
         """Whether the engine was built for this GPU."""
         if self.gpu_name:
@@ -225,9 +229,8 @@ def read_engine(engine: Path, library: Library, gpu: Gpu) -> tuple[bytes, Engine
     check_intact(engine, plan, header, record)
     check_library(engine, header, record, library)
     if not record.accepts_gpu(gpu):
-        built_for = record.gpu_name or "compute capability " + ", ".join(record.compute_capabilities)
         raise ModelError(
-            f"{engine} was built for {built_for} and this GPU is {gpu.name} (compute capability "
+            f"{engine} was built for {record.built_for()} and this GPU is {gpu.name} (compute capability "
             f"{gpu.compute_capability}); run `{rebuild_command(engine, record)}` here."
         )
     return plan, record

@@ -94,11 +94,10 @@ def _report(output: Path, record: "EngineRecord", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(json.loads(record.to_json()) | {"engine": str(output)}))
         return
-    built_for = record.gpu_name or "compute capability " + ", ".join(record.compute_capabilities)
     layers = ", ".join(f"{count} {precision}" for precision, count in record.layers.items()) or "not counted"
     mean = record.figures.get("mean_difference")
     compared = "not run here" if mean is None else f"maps within {mean:.5f} (mean) of the ONNX"
     typer.echo(
         f"{output}: {record.model.name}, {record.model.precision}, {record.profile}, "
-        f"{record.plan_size_bytes / 1e6:.1f} MB, by {record.library} for {built_for}; layers: {layers}; {compared}."
+        f"{record.plan_size_bytes / 1e6:.1f} MB, by {record.library} for {record.built_for()}; layers: {layers}; {compared}."
     )

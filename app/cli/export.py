@@ -2,14 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from br2net.cli.options import JsonOption, parse_size
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from br2net.builder import ExportOptions
+    from br2net.builder.precision import Fp16Result
     from br2net.network import Checkpoint
+
+PRECISIONS = ("fp32", "fp16")
 
 
 def export(
@@ -17,65 +24,138 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A shipped model, a checkpoint, or with "
+            help="A shipped model, a checkpoint, with --precision fp16 also an fp32 ONNX file, or with "
             "--random-weights a network: resnext101, resnext50, vgg16, mobile.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The ONNX file to write.")],
+    precision: Annotated[str, typer.Option(metavar="fp32|fp16", help="What the file computes in.")] = "fp32",
     size: Annotated[
         str | None, typer.Option(metavar="WxH|any", help="Input size, multiples of 32; 'any' leaves it open.")
     ] = None,
-    batch: Annotated[str, typer.Option(metavar="N|any", help="Batch size; 'any' leaves it open.")] = "1",
+    batch: Annotated[
+        str | None, typer.Option(metavar="N|any", help="Batch size, 1 if not said; 'any' is open.")
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="The unrestructured graph, as the paper has it.")] = False,
     method: Annotated[
         str | None,
         typer.Option(help="How the restructured form resizes, shifts and sums: matrices, grouped or slices."),
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--images", metavar="PATH", help="FP16: photographs that show which values occur, and compare."),
     ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="For timing work.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network as ONNX: restructured (same map, half the work) unless --plain, with its metadata inside.
 
-    ONNX Runtime runs the file on a real photograph, and it appears only if its map agrees with PyTorch's to 1e-4.
+    ONNX Runtime runs the file on a real photograph, and it appears only if its map agrees with PyTorch's to 1e-4. FP16
+    is cast from that by NVIDIA's AutoCast, which sees --images (or the photograph in this package) and keeps in fp32
+    what would lose too much; it appears only if its maps agree with those of fp32 on the same photographs.
     """
+    from br2net.builder import export_onnx
+    from br2net.builder.precision import export_fp16, to_fp16
+    from br2net.errors import InputError
+
+    _check_precision(precision, model, output)
+    exported = _exported(model)
+    if precision == "fp32" and images:
+        raise InputError("--images is for --precision fp16; fp32 is compared on the photograph in this package.")
+    frames = _frames(images or [])
+    if exported is not None and precision == "fp16":
+        if size or batch or plain or method or random_weights:
+            raise InputError(f"{exported} is exported already: of its form and size nothing can be changed.")
+        _report(output, to_fp16(exported, output, frames), as_json)
+        return
+    options = _options(size, batch, plain, method)
+    checkpoint = _checkpoint(model, random_weights)
+    if precision == "fp16":
+        _report(output, export_fp16(checkpoint, output, options, frames), as_json)
+        return
+    export_onnx(checkpoint, output, options)
+    _report(output, None, as_json)
+
+
+def _check_precision(precision: str, model: str, output: Path) -> None:
+    from br2net.errors import InputError
+
+    if precision == "int8":
+        raise InputError(
+            f"INT8 needs photographs to calibrate on: `br2net calibrate {model} -o {output} --images FOLDER` makes it."
+        )
+    if precision not in PRECISIONS:
+        raise InputError(f"There is no precision {precision}; --precision is {' or '.join(PRECISIONS)}.")
+
+
+def _options(size: str | None, batch: str | None, plain: bool, method: str | None) -> "ExportOptions":
     from typing import get_args
 
-    from br2net.builder import ExportOptions, export_onnx, inspect_onnx
+    from br2net.builder import ExportOptions
     from br2net.errors import InputError
     from br2net.network.resampling import Method
 
+    batch = batch or "1"
     if method is not None and method not in get_args(Method):
         raise InputError(f"There is no method {method}; there are {', '.join(get_args(Method))}.")
     if batch != "any" and not batch.isdecimal():
         raise InputError(f"A batch size is a number or 'any'; {batch!r} is neither.")
-    options = ExportOptions(
+    return ExportOptions(
         size=None if size == "any" else parse_size(size),
         any_size=size == "any",
         batch=None if batch == "any" else int(batch),
         plain=plain,
         method=method,  # type: ignore[arg-type]  # checked above
     )
-    metadata = export_onnx(_checkpoint(model, random_weights), output, options)
+
+
+def _exported(model: str) -> Path | None:
+    """The file, where `model` names one that is ONNX already."""
+    path = Path(model)
+    return path if path.suffix == ".onnx" else None
+
+
+def _frames(images: list[str]) -> "list[NDArray[np.uint8]]":
+    from br2net.runtime.images import list_images, read_image
+
+    return [read_image(path) for path in list_images(images)] if images else []
+
+
+def _report(output: Path, fp16: "Fp16Result | None", as_json: bool) -> None:
+    from br2net.builder import inspect_onnx
+
     summary = inspect_onnx(output)
-    difference = metadata.figures["export_difference"]
-    facts = {
+    metadata = summary.metadata
+    assert metadata is not None  # this package wrote it
+    facts: dict[str, Any] = {
         "model": metadata.name,
         "output": str(output),
         "form": metadata.form,
+        "precision": metadata.precision,
         "width": metadata.width,
         "height": metadata.height,
         "macs": summary.macs,
         "parameters": summary.parameters,
-        "export_difference": difference,
+        "export_difference": metadata.figures.get("export_difference"),
     }
+    if fp16 is not None:
+        facts |= {"kept_fp32": list(fp16.kept_fp32), **fp16.difference.figures()}
     if as_json:
         typer.echo(json.dumps(facts))
-    else:
-        typer.echo(
-            f"{output}: {metadata.name}, {metadata.form}, {metadata.width}x{metadata.height}, "
-            f"{summary.macs / 1e9:.2f} GMAC, {summary.parameters / 1e6:.2f} M parameters; "
-            f"map within {difference:.1e} of PyTorch's."
-        )
+        return
+    compared = f"map within {metadata.figures['export_difference']:.1e} of PyTorch's" if fp16 is None else ""
+    if fp16 is not None:
+        compared = f"maps differ from fp32's by {fp16.difference}; kept in fp32: {_kept(fp16, len(summary.layers))}"
+    typer.echo(
+        f"{output}: {metadata.name}, {metadata.form}, {metadata.precision}, {metadata.width}x{metadata.height}, "
+        f"{summary.macs / 1e9:.2f} GMAC, {summary.parameters / 1e6:.2f} M parameters; {compared}."
+    )
+
+
+def _kept(fp16: "Fp16Result", multiplying: int) -> str:
+    count = len(fp16.kept_fp32)
+    names = f": {', '.join(fp16.kept_fp32)}" if count else ""
+    return f"{count} of {multiplying} convolutions and matrix products{names}"
 
 
 def _checkpoint(model: str, random_weights: bool) -> "Checkpoint":

@@ -1,6 +1,7 @@
 """`br2net inspect`: what a model file is."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,37 +12,65 @@ from br2net.cli.options import JsonOption
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="An ONNX file, a checkpoint, or a shipped model.")],
-    layers: Annotated[bool, typer.Option("--layers", help="List every layer that multiplies.")] = False,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="An ONNX file, an engine or its sidecar, a checkpoint, or a shipped model."
+        ),
+    ],
+    layers: Annotated[bool, typer.Option("--layers", help="List every layer that multiplies (ONNX).")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a model is: its metadata, inputs and outputs, multiply-accumulates and parameters."""
-    from rich.console import Console
-    from rich.table import Table
+    """Tell what a model is: its metadata, inputs and outputs, its work, its layers by precision.
 
-    from br2net.builder.inspection import inspect_onnx
+    Of an engine: which TensorRT wrote it for which GPU, from what, and whether it is whole and runs here. It is not
+    loaded, so that an engine of another TensorRT or another machine is explained too.
+    """
+    from br2net.builder.engine.inspection import inspect_engine, is_engine
     from br2net.zoo import find_model
 
     path = find_model(file)
     if path.suffix in (".pth", ".pt"):
         _inspect_checkpoint(path, as_json)
-        return
+    elif is_engine(path):
+        summary = inspect_engine(path)
+        if as_json:
+            typer.echo(json.dumps(summary.facts()))
+        else:
+            _print_table(summary.path, summary.rows())
+    else:
+        _inspect_onnx(path, layers, as_json)
+
+
+def _inspect_onnx(path: Path, layers: bool, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from br2net.builder.inspection import inspect_onnx
+
     summary = inspect_onnx(path)
     if as_json:
-        typer.echo(json.dumps(asdict(summary), default=str))
+        facts = {"kind": "onnx", **asdict(summary), "layers_by_precision": summary.layers_by_precision()}
+        typer.echo(json.dumps(facts, default=str))
         return
-    console = Console()
-    table = Table(title=str(path), show_header=False, title_justify="left")
-    for name, value in summary.rows():
-        table.add_row(name, value)
-    console.print(table)
+    _print_table(path, summary.rows())
     if layers:
-        listing = Table("layer", "operator", "output", "MMAC", "parameters", "type")
+        listing = Table("layer", "operator", "output", "MMAC", "parameters", "precision")
         for layer in summary.layers:
             shape = "x".join(str(item) for item in layer.output_shape)
-            cells = (f"{layer.macs / 1e6:.2f}", f"{layer.parameters:,}", layer.element_type)
+            cells = (f"{layer.macs / 1e6:.2f}", f"{layer.parameters:,}", layer.precision)
             listing.add_row(layer.name, layer.operator, shape, *cells)
-        console.print(listing)
+        Console().print(listing)
+
+
+def _print_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=str(path), show_header=False, title_justify="left")
+    for name, value in rows:
+        table.add_row(name, value)
+    Console().print(table)
 
 
 def _inspect_checkpoint(path: Path, as_json: bool) -> None:

@@ -1,0 +1,171 @@
+"""Where frames for a calibration set come from: folders, files and data sets, videos, and live sources."""
+
+import hashlib
+import itertools
+import logging
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from br2net.errors import DatasetError, ImageError, InputError
+from br2net.runtime.images import list_images, read_image
+from br2net.runtime.pairs import Pair, find_pairs
+
+Frame = NDArray[np.uint8]
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpg", ".mjpeg"})
+LIVE_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "csi://")
+LIVE_INTERVAL_S = 0.5  # between two frames taken of a live source
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """One frame, as it came.
+
+    Attributes:
+        name: file name; of a video with the number of the frame behind it, as `street.mp4#120`.
+        sha256: of the file's bytes, or of the pixels of a video's frame.
+        frame: uint8 `(H, W, 3)` BGR.
+        pair: its photograph and mask, where it comes from a data set.
+    """
+
+    name: str
+    sha256: str
+    frame: Frame
+    pair: Pair | None = None
+
+
+def read_sources(sources: Sequence[str], split: Collection[str] | None, count: int, seed: int) -> Iterator[SourceFrame]:
+    """Frames of folders, images, data sets, videos and live sources, in a definite order.
+
+    Args:
+        sources: a folder of images or a data set, an image, a pattern, a video file, or a live source: the number of a
+            camera, an address as `rtsp://…`, or a GStreamer pipeline.
+        split: stems of the images to take; None for all.
+        count: at most so many of each source. Of more images that many are drawn by `seed`; of a video frames are taken
+            at equal distances, of a live source one each half second.
+        seed: of the drawing.
+
+    Raises:
+        InputError: if a source is not there, holds no image or cannot be opened.
+    """
+    for source in sources:
+        if is_live(source):
+            yield from _live(source, count)
+        elif Path(source).suffix.lower() in VIDEO_SUFFIXES:
+            yield from _video(Path(source), count)
+        else:
+            yield from _images(source, split, count, seed)
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is a camera, a network stream or a GStreamer pipeline and not a file or a folder."""
+    return source.isdecimal() or source.startswith(LIVE_SCHEMES) or " ! " in source
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _images(source: str, split: Collection[str] | None, count: int, seed: int) -> Iterator[SourceFrame]:
+    files = _image_files(source)
+    if split is not None:
+        files = [(path, pair) for path, pair in files if path.stem in split]
+        if not files:
+            raise InputError(f"{source} holds none of the {len(split)} images that the split names.")
+    if len(files) > count:
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(files))[:count])
+        files = [files[index] for index in drawn]
+    unread = []
+    for path, pair in files:
+        try:
+            frame = read_image(path)
+        except ImageError as error:
+            unread.append(error)
+            continue
+        yield SourceFrame(path.name, file_sha256(path), frame, pair)
+    if len(unread) == len(files):
+        raise unread[0]
+    if unread:
+        _log.warning("%d of %d images cannot be read, as %s", len(unread), len(files), unread[0])
+
+
+def _image_files(source: str) -> list[tuple[Path, Pair | None]]:
+    """Images of a folder or a pattern; those of a data set, which come with their masks, where it is one."""
+    try:
+        return [(path, None) for path in list_images([source])]
+    except InputError:
+        if not Path(source).is_dir():
+            raise
+        try:
+            return [(pair.image, pair) for pair in find_pairs(Path(source))]
+        except DatasetError:
+            pass
+        raise
+
+
+def _video(path: Path, count: int) -> Iterator[SourceFrame]:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.")
+    with _opened(str(path)) as capture:
+        total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        step = max(total // count, 1)
+        given = 0
+        for index in itertools.count():
+            if given >= count or not capture.grab():
+                break
+            if index % step == 0:
+                is_there, frame = capture.retrieve()
+                if is_there and frame is not None:
+                    yield _pixels(f"{path.name}#{index}", np.asarray(frame, np.uint8))
+                    given += 1
+    if not given:
+        raise InputError(f"{path} holds no frame that can be decoded.")
+
+
+def _live(source: str, count: int) -> Iterator[SourceFrame]:
+    with _opened(source) as capture:
+        due = time.monotonic()
+        given = 0
+        while given < count:
+            if not capture.grab():
+                if not given:
+                    raise InputError(f"The source {source} gives no frame.")
+                _log.warning("The source %s ended after %d frames.", source, given)
+                return
+            if time.monotonic() < due:
+                continue
+            is_there, frame = capture.retrieve()
+            if is_there and frame is not None:
+                yield _pixels(f"frame-{given:05}", np.asarray(frame, np.uint8))
+                given += 1
+                due = time.monotonic() + LIVE_INTERVAL_S
+
+
+def _pixels(name: str, frame: Frame) -> SourceFrame:
+    return SourceFrame(name, hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest(), frame)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[cv2.VideoCapture]:
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # ffmpeg's own messages: the error raised here says it once
+    kind = cv2.CAP_GSTREAMER if " ! " in source else cv2.CAP_ANY
+    capture = cv2.VideoCapture(int(source)) if source.isdecimal() else cv2.VideoCapture(source, kind)
+    try:
+        if not capture.isOpened():
+            raise InputError(f"The source {source} cannot be opened.")
+        yield capture
+    finally:
+        capture.release()
+        cv2.utils.logging.setLogLevel(level)

@@ -1,0 +1,122 @@
+"""From what a user names to a calibration set and the images of the gate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from br2net.calibration.frames import SourceFrame, file_sha256, read_sources
+from br2net.calibration.gate import GateImage
+from br2net.calibration.manifest import Manifest, manifest_of
+from br2net.calibration.selection import CalibrationSet, Candidate, look_at, select
+from br2net.errors import InputError
+from br2net.runtime.backend import Backend
+from br2net.runtime.backends import open_backend
+from br2net.runtime.images import write_png
+from br2net.runtime.pairs import Pair, find_pairs, read_mask, read_pair, read_split
+
+LARGEST_SET = 512
+CANDIDATES_PER_FRAME = 3  # so many are looked at for each that is wanted
+
+
+@dataclass(frozen=True)
+class SetRequest:
+    """What a user names.
+
+    Attributes:
+        sources: see `read_sources`.
+        split: text file of stems; only these images are taken from folders.
+        size: at most so many frames.
+        seed: of every random choice.
+        gate: a data set, images with masks, for the gate; None holds some of the frames out.
+        gate_split: text file of stems of that data set.
+        manifest: of an earlier set, which is taken again.
+    """
+
+    sources: tuple[str, ...]
+    split: Path | None = None
+    size: int = LARGEST_SET
+    seed: int = 0
+    gate: Path | None = None
+    gate_split: Path | None = None
+    manifest: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise InputError("No images to calibrate on were named: --images DIR, a video, or a camera.")
+        if not 1 <= self.size <= 10_000:
+            raise InputError(f"A calibration set of {self.size} frames is not possible; 1 to 10000 are.")
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """A calibration set, its manifest, and the images of the gate."""
+
+    chosen: CalibrationSet
+    manifest: Manifest
+    gate: tuple[GateImage, ...]
+
+
+def gather(model: Path, request: SetRequest) -> Gathered:
+    """Choose a calibration set for a float32 model, and images outside of it for the gate.
+
+    Raises:
+        InputError: if what was named is not there, or useless as a calibration set.
+    """
+    with open_backend(model) as backend:
+        if request.manifest is not None:
+            chosen = _again(Manifest.read(request.manifest), request, backend)
+            avoid = _gate_candidates(request, backend)
+        else:
+            avoid = _gate_candidates(request, backend)
+            chosen = select(_sources(request), backend, request.size, request.seed, not avoid, avoid)
+        manifest = manifest_of(chosen, backend.metadata)
+    gate = tuple(GateImage(item.name, item.frame, _mask(item.pair)) for item in (*chosen.held_out, *avoid))
+    return Gathered(chosen, manifest, gate)
+
+
+def collect(model: Path, request: SetRequest, folder: Path) -> CalibrationSet:
+    """Write a calibration set as PNG files into a folder, which a later `--images` names, with its manifest.
+
+    Frames keep the size of the network's input, so that preprocessing leaves them as they are.
+
+    Raises:
+        InputError: if the frames are useless as a calibration set, or the folder holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there already and not an empty folder.")
+    with open_backend(model) as backend:
+        chosen = select(_sources(request), backend, request.size, request.seed, hold_out=False)
+    digits = len(str(len(chosen.frames)))
+    for index, item in enumerate(chosen.frames):
+        write_png(folder / f"{index:0{digits}}.png", item.frame)
+    return chosen
+
+
+def _sources(request: SetRequest) -> "Sequence[SourceFrame]":
+    split = None if request.split is None else frozenset(read_split(request.split))
+    return read_sources(request.sources, split, request.size * CANDIDATES_PER_FRAME, request.seed)  # type: ignore[return-value]
+
+
+def _again(manifest: Manifest, request: SetRequest, backend: Backend) -> CalibrationSet:
+    split = None if request.split is None else frozenset(read_split(request.split))
+    sources = manifest.matching(read_sources(request.sources, split, np.iinfo(np.int64).max, request.seed))
+    candidates, left_out, seen = look_at(sources, backend)
+    count = len(manifest.frames)
+    return CalibrationSet(tuple(candidates[:count]), tuple(candidates[count:]), manifest.seed, seen, dict(left_out))
+
+
+def _gate_candidates(request: SetRequest, backend: Backend) -> tuple[Candidate, ...]:
+    if request.gate is None:
+        return ()
+    pairs = find_pairs(request.gate, request.gate_split)
+    sources = (SourceFrame(pair.image.name, file_sha256(pair.image), read_pair(pair)[0], pair) for pair in pairs)
+    candidates, _, _ = look_at(sources, backend)
+    if not candidates:
+        raise InputError(f"{request.gate} holds no photograph that the gate could compare on.")
+    return tuple(candidates)
+
+
+def _mask(pair: Pair | None) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None":
+    return None if pair is None else read_mask(pair)
