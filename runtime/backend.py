@@ -23,6 +23,7 @@ class InferenceOptions:
         precision: `auto` for what the device does best with this file, or `fp32`, `bf16`, `fp16`.
         size: input `(width, height)` in pixels; None for the file's default.
         threads: CPU threads; 0 for all.
+        streams: batches to compute side by side, where the backend can: more frames a second, each takes longer.
 
     Raises:
         InputError: if the precision or the number of threads is not possible anywhere.
@@ -32,16 +33,19 @@ class InferenceOptions:
     precision: str = "auto"
     size: tuple[int, int] | None = None
     threads: int = 0
+    streams: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"There is no precision {self.precision}; there are {', '.join(PRECISIONS)}.")
         if self.threads < 0:
             raise InputError(f"{self.threads} threads are not possible; 0 means all.")
+        if self.streams < 1:
+            raise InputError(f"{self.streams} streams are not possible; there is at least 1.")
 
 
 class Backend(ABC):
-    """A model that is loaded and ready. One thread at a time may use it; `close` frees what it holds.
+    """A model that is loaded and ready. `concurrency` threads at a time may use it; `close` frees what it holds.
 
     Attributes:
         name: of the backend, as `openvino`.
@@ -49,6 +53,7 @@ class Backend(ABC):
         precision: what it computes in, as it is in force and not merely as asked.
         metadata: what the model says of itself.
         width, height: of its input, pixels.
+        concurrency: how many threads may call `infer` at the same time.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Backend(ABC):
     width: int
     height: int
     fixed_batch: int | None = None
+    concurrency: int = 1
 
     def infer(self, batch: Batch) -> Batch:
         """Compute blur maps.
