@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from br2net.benchmarks.accuracy.plots import Axis
+from br2net.benchmarks.report.plots import Axis
 
 WIDTH, HEIGHT = 960, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 10, 34, 34

@@ -11,8 +11,8 @@ from string import Template
 from typing import Any
 
 from br2net.benchmarks.accuracy.contact_sheet import difference_picture, picture_row
-from br2net.benchmarks.accuracy.plots import Axis
-from br2net.benchmarks.pages import page_style
+from br2net.benchmarks.report.page import style
+from br2net.benchmarks.report.plots import Axis
 from br2net.calibration.gate import GateResult
 from br2net.calibration.manifest import Manifest
 from br2net.calibration.pipeline import Outcome, Sample
@@ -44,7 +44,7 @@ def write_report(
     """
     template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
-        style=page_style(),
+        style=style(),
         model=escape(outcome.metadata.name.removesuffix("-int8")),
         summary=escape(summary_sentences(outcome, written)),
         facts=_facts(outcome, len(manifest.frames)),
