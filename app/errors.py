@@ -38,6 +38,14 @@ class BackendError(Br2netError):
     """An inference backend that could not load or run a model."""
 
 
+class CameraError(InputError):
+    """A source of frames that cannot be opened, or that ended for good."""
+
+
+class SinkError(Br2netError):
+    """A place for results that cannot take them any more, as a full disk."""
+
+
 class GateError(Br2netError):
     """A result was computed and refused, since it is farther from its reference than allowed."""
 

@@ -35,12 +35,23 @@ def test_every_variant_lacks_one_part_of_the_full_network() -> None:
 def test_each_variant_changes_one_thing(name: str) -> None:
     base, *others = (settings_of(recipe) for recipe in VARIANTS[name](ABLATION).values())
     for other in others:
-        changed = {key.rsplit("_", 1)[-1] for key in base if other[key] != base[key]}
+        changed = {TOGETHER.get(key, key) for key in base if other[key] != base[key]}
         assert len(changed) == 1
 
 
+TOGETHER = {
+    "iou_weight": "losses",
+    "l1_weight": "losses",
+    "paste_probability": "collage",
+    "halves_probability": "collage",
+    "smallest_crop": "crops",
+    "whole_probability": "crops",
+}
+"""Settings that are one thing."""
+
+
 def settings_of(recipe: Recipe) -> dict[str, object]:
-    """All settings by name. Those that share their last word, as the two loss weights, are one thing above."""
+    """All settings by name, those of the network and of the augmentation among them."""
     return vars(recipe) | vars(recipe.config) | vars(recipe.augmentation) | {"config": 0, "augmentation": 0}
 
 

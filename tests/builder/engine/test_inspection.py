@@ -2,13 +2,17 @@
 
 import hashlib
 import struct
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from br2net.builder.engine.inspection import EngineSummary, inspect_engine, is_engine
+from br2net.builder.engine.inspection import inspect_engine, is_engine
 from br2net.errors import ModelError
 from br2net.runtime.engine_file import Library, record_path, write_engine
+from br2net.runtime.gpu import Gpu
 
 from .conftest import record
 
@@ -17,6 +21,22 @@ def plan(tag: bytes, version: tuple[int, int, int, int]) -> bytes:
     """Bytes that begin as NVIDIA's plans do: tag, size at byte 16, version at byte 24."""
     body = b"weights" * 9
     return tag + bytes(12) + struct.pack("<Q", 28 + len(body)) + bytes(version) + body
+
+
+Machine = Callable[[Gpu | None, Library | None], None]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Makes this machine one with that GPU and that TensorRT, as far as their names and versions are asked for."""
+
+    def pretend(gpu: Gpu | None, library: Library | None) -> None:
+        monkeypatch.setattr("br2net.builder.engine.inspection.find_gpu", lambda: gpu)
+        stand_in = ModuleType("br2net.runtime.tensorrt.api")  # the real one imports NVIDIA's libraries
+        vars(stand_in)["library"] = lambda: library
+        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+
+    return pretend
 
 
 @pytest.fixture
@@ -109,28 +129,18 @@ def test_engines_are_known_by_name_or_by_their_first_bytes(engine: Path, tmp_pat
 
 
 class TestWhetherItRunsHere:
-    def test_not_without_a_gpu(self, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("br2net.builder.engine.inspection.find_gpu", lambda: None)
+    def test_not_without_a_gpu(self, engine: Path, machine: Machine) -> None:
+        machine(None, None)
         assert rows(engine)["runs here"] == "no: There is no NVIDIA GPU (or driver) here."
 
-    @pytest.mark.usefixtures("tensorrt")
-    def test_not_on_another_tensorrt(self, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        told = self._on(Library("tensorrt", "11.4.0.106"), "Orin", engine, monkeypatch)
-        assert "by TensorRT 10.3.0.26 and this is TensorRT 11.4.0.106" in str(told.obstacle)
+    def test_not_on_another_tensorrt(self, engine: Path, machine: Machine) -> None:
+        machine(Gpu("Orin", "8.7"), Library("tensorrt", "11.4.0.106"))
+        assert "by TensorRT 10.3.0.26 and this is TensorRT 11.4.0.106" in str(inspect_engine(engine).obstacle)
 
-    @pytest.mark.usefixtures("tensorrt")
-    def test_not_on_another_gpu(self, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        told = self._on(Library("tensorrt", "10.3.0"), "Thor", engine, monkeypatch)
-        assert "built for Orin and this GPU is Thor" in str(told.obstacle)
+    def test_not_on_another_gpu(self, engine: Path, machine: Machine) -> None:
+        machine(Gpu("Thor", "8.7"), Library("tensorrt", "10.3.0"))
+        assert "built for Orin and this GPU is Thor" in str(inspect_engine(engine).obstacle)
 
-    @pytest.mark.usefixtures("tensorrt")
-    def test_where_all_is_as_it_was(self, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert self._on(Library("tensorrt", "10.3.0"), "Orin", engine, monkeypatch).obstacle is None
-
-    def _on(self, library: Library, gpu: str, engine: Path, monkeypatch: pytest.MonkeyPatch) -> EngineSummary:
-        from br2net.runtime.gpu import Gpu
-        from br2net.runtime.tensorrt import api
-
-        monkeypatch.setattr("br2net.builder.engine.inspection.find_gpu", lambda: Gpu(gpu, "8.7"))
-        monkeypatch.setattr(api, "library", lambda: library)
-        return inspect_engine(engine)
+    def test_where_all_is_as_it_was(self, engine: Path, machine: Machine) -> None:
+        machine(Gpu("Orin", "8.7"), Library("tensorrt", "10.3.0"))
+        assert inspect_engine(engine).obstacle is None
