@@ -44,6 +44,21 @@ class InferenceOptions:
             raise InputError(f"{self.streams} streams are not possible; there is at least 1.")
 
 
+@dataclass(frozen=True)
+class DeviceTimes:
+    """Milliseconds of one inference by the clock of a device of its own (CUDA events), and of the CPU's part in it.
+
+    Attributes:
+        upload_ms, compute_ms, download_ms: copy to the device, the network, copy back.
+        enqueue_ms: CPU time to give all of that to the device.
+    """
+
+    upload_ms: float
+    compute_ms: float
+    download_ms: float
+    enqueue_ms: float
+
+
 class Backend(ABC):
     """A model that is loaded and ready. `concurrency` threads at a time may use it; `close` frees what it holds.
 
@@ -99,6 +114,10 @@ class Backend(ABC):
     @abstractmethod
     def _run(self, batch: Batch) -> Batch:
         """Run one batch whose shape is checked; the result must not be reused by a later call."""
+
+    def device_times(self) -> DeviceTimes | None:
+        """Of the last `infer`, where the model runs on a device with a clock and memory of its own; None elsewhere."""
+        return None
 
     @abstractmethod
     def close(self) -> None:
