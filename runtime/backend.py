@@ -27,6 +27,7 @@ class InferenceOptions:
         precision: `auto` for what the device does best with this file, or `fp32`, `bf16`, `fp16`.
         size: input `(width, height)` in pixels; None for the file's default.
         threads: CPU threads; 0 for all.
+        streams: batches to compute side by side, where the backend can: more frames a second, each takes longer.
 
     Raises:
         InputError: if the precision or the number of threads is not possible anywhere.
@@ -36,16 +37,34 @@ class InferenceOptions:
     precision: str = "auto"
     size: tuple[int, int] | None = None
     threads: int = 0
+    streams: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"There is no precision {self.precision}; there are {', '.join(PRECISIONS)}.")
         if self.threads < 0:
             raise InputError(f"{self.threads} threads are not possible; 0 means all.")
+        if self.streams < 1:
+            raise InputError(f"{self.streams} streams are not possible; there is at least 1.")
+
+
+@dataclass(frozen=True)
+class DeviceTimes:
+    """Milliseconds of one inference by the clock of a device of its own (CUDA events), and of the CPU's part in it.
+
+    Attributes:
+        upload_ms, compute_ms, download_ms: copy to the device, the network, copy back.
+        enqueue_ms: CPU time to give all of that to the device.
+    """
+
+    upload_ms: float
+    compute_ms: float
+    download_ms: float
+    enqueue_ms: float
 
 
 class Backend(ABC):
-    """A model that is loaded and ready. One thread at a time may use it; `close` frees what it holds.
+    """A model that is loaded and ready. `concurrency` threads at a time may use it; `close` frees what it holds.
 
     Attributes:
         name: of the backend, as `openvino`.
@@ -53,6 +72,7 @@ class Backend(ABC):
         precision: what it computes in, as it is in force and not merely as asked.
         metadata: what the model says of itself.
         width, height: of its input, pixels.
+        concurrency: how many threads may call `infer` at the same time.
     """
 
     name: str
@@ -62,6 +82,7 @@ class Backend(ABC):
     width: int
     height: int
     fixed_batch: int | None = None
+    concurrency: int = 1
 
     def infer(self, batch: Batch) -> Batch:
         """Compute blur maps.
@@ -113,6 +134,10 @@ class Backend(ABC):
     @abstractmethod
     def _run(self, batch: Batch) -> Batch:
         """Run one batch whose shape is checked; the result must not be reused by a later call."""
+
+    def device_times(self) -> DeviceTimes | None:
+        """Of the last `infer`, where the model runs on a device with a clock and memory of its own; None elsewhere."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

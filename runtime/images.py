@@ -33,7 +33,7 @@ def read_image(path: Path) -> Frame:
     data = _read_bytes(path)
     _refuse_damaged(path, data)
     try:
-        with _quiet_opencv():
+        with quiet_opencv():
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise ImageError(f"{path} cannot be decoded: it is too large, or damaged ({error.err}).") from error
@@ -144,8 +144,9 @@ def _read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own log off stderr while it decodes: the error raised here says it once."""
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's and FFmpeg's own logs off stderr meanwhile: the error raised here says it once."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when FFmpeg is first used
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
