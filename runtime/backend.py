@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import InputError
 from br2net.runtime.metadata import ModelMetadata
+
+if TYPE_CHECKING:
+    from br2net.runtime.cuda.device_map import DeviceMap
 
 Batch = NDArray[np.float32]
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
@@ -94,12 +98,7 @@ class Backend(ABC):
             InputError: if the batch has another shape or type.
             BackendError: if the engine underneath fails, or was closed.
         """
-        if batch.dtype != np.float32:
-            raise InputError(f"A batch of {batch.dtype} does not fit; float32 is wanted.")
-        if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
-            raise InputError(
-                f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
-            )
+        self.check_batch(batch)
         if self.fixed_batch is None or len(batch) == self.fixed_batch:
             return self._run(batch)
         count = self.fixed_batch
@@ -110,6 +109,27 @@ class Backend(ABC):
             filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
             parts.append(self._run(filled)[: len(part)])
         return np.concatenate(parts)
+
+    def check_batch(self, batch: Batch) -> None:
+        """Refuse what is not float32 `(N, 3, height, width)`.
+
+        Raises:
+            InputError: if so.
+        """
+        if batch.dtype != np.float32:
+            raise InputError(f"A batch of {batch.dtype} does not fit; float32 is wanted.")
+        if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
+            raise InputError(
+                f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
+            )
+
+    def infer_on_device(self, batch: Batch) -> "DeviceMap":
+        """The same as `infer`, with the maps left on the GPU: only the `tensorrt` backend does that.
+
+        Raises:
+            InputError: if this backend gives its maps in the CPU's memory.
+        """
+        raise InputError(f"The backend {self.name} keeps no maps on a GPU; an engine of `br2net build` does.")
 
     @abstractmethod
     def _run(self, batch: Batch) -> Batch:
