@@ -1,10 +1,12 @@
 """One model and one calibration: INT8 forms of it with any choice of layers."""
 
+import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from br2net.builder.precision import autocast
 from br2net.calibration.bias import Means, correct_biases, find_means
 from br2net.calibration.histograms import Batch
 from br2net.calibration.layers import Layer, find_layers
@@ -35,16 +37,37 @@ class Quantiser:
         self.layers = find_layers(path)
         self.calibration = calibration
         self._model: ModelProto = onnx.load(path)
+        self._weights = {item.name: onnx.numpy_helper.to_array(item) for item in self._model.graph.initializer}
 
     def float32(self) -> "ModelProto":
         """The model as it came."""
         return self._model
 
     def int8(self, kept: Collection[str] = ()) -> "ModelProto":
-        """The model with every layer INT8 but those whose node is in `kept`."""
-        layers = [layer for layer in self.layers if layer.node not in kept]
-        model = correct_biases(self._model, layers, self.calibration.means) if self.calibration.means else self._model
-        return quantise(model, layers, self.calibration.thresholds)
+        """The model with every layer INT8 but those whose node is in `kept`, and everything else float32."""
+        layers = self._quantised(kept)
+        return quantise(self._corrected(layers), layers, self.calibration.thresholds, self._weights)
+
+    def int8_in_fp16(self, kept: Collection[str], batches: Sequence[Batch]) -> "ModelProto":
+        """The same with everything else float16, where AutoCast sees no harm to what `batches` bring about.
+
+        Raises:
+            MissingDependencyError: if modelopt is not installed.
+        """
+        import onnx
+
+        layers = self._quantised(kept)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "float32.onnx"
+            onnx.save(self._corrected(layers), path)
+            return quantise(autocast(path, batches), layers, self.calibration.thresholds, self._weights)
+
+    def _quantised(self, kept: Collection[str]) -> list[Layer]:
+        return [layer for layer in self.layers if layer.node not in kept]
+
+    def _corrected(self, layers: Sequence[Layer]) -> "ModelProto":
+        means = self.calibration.means
+        return correct_biases(self._model, layers, means) if means else self._model
 
 
 def calibrate_layers(

@@ -12,6 +12,7 @@ from br2net import __version__
 from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
+from br2net.cli.camera import camera
 from br2net.cli.detect import detect
 from br2net.cli.evaluate import evaluate
 from br2net.cli.export import export
@@ -29,7 +30,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, evaluate, train, export, calibrate, build, inspect, models, bulk)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk)
 
 app = typer.Typer(
     name="br2net",
