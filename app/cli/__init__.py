@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from br2net import __version__
+from br2net.cli.benchmark import benchmark
 from br2net.cli.build import build
 from br2net.cli.calibrate import calibrate
 from br2net.cli.detect import detect
@@ -20,7 +21,7 @@ from br2net.cli.train import train
 from br2net.errors import Br2netError
 
 EXTRAS = {"torch": "build", "onnxscript": "build", "modelopt": "build", "polygraphy": "build", "filelock": "build"}
-VERBS = (detect, evaluate, train, export, calibrate, build, inspect, models)
+VERBS = (detect, evaluate, train, export, calibrate, build, inspect, benchmark, models)
 
 app = typer.Typer(
     name="br2net",
