@@ -6,7 +6,7 @@ import logging
 import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
 
-from br2net.runtime.native.status import LIBRARY, REMEDY, is_switched_off
+from br2net.runtime.native.installed import LIBRARY, REMEDY, is_switched_off
 
 _log = logging.getLogger("br2net.runtime.native")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 LIBRARY = Path(__file__).with_name("libbr2net_native.so")
 FATBIN = Path(__file__).with_name("kernels.fatbin")
+FACTS = Path(__file__).with_name("build.json")
 SWITCH = "BR2NET_NATIVE"
 REMEDY = "install CMake and a C++ compiler, then install br2net again"
 
@@ -65,7 +66,7 @@ def status() -> Status:
 def _facts() -> dict[str, Any]:
     """What the installation wrote: `reason`, and `cuda` with `reason`, `nvcc` and `architectures`."""
     try:
-        facts: dict[str, Any] = json.loads(Path(__file__).with_name("build.json").read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(FACTS.read_text(encoding="utf-8"))
     except FileNotFoundError:
         reason = "the installation did not compile anything"
         return {"reason": reason, "cuda": {"reason": reason, "nvcc": "", "architectures": []}}
