@@ -142,7 +142,7 @@ class Detector:
             options: smoothing over time; None for none.
 
         Yields:
-            The frame, uint8 `(H, W, 3)` BGR, and its `BlurMap`, whose latency counts from capture. Neither may be written to.
+            The frame, uint8 `(H, W, 3)` BGR, the caller's own, and its `BlurMap`, whose latency counts from capture.
 
         Raises:
             CameraError: if the camera cannot be opened, or is lost for good.
