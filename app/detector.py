@@ -22,6 +22,7 @@ from br2net.zoo import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
     from br2net.runtime.camera import Camera
+    from br2net.runtime.cuda.device_map import DeviceMap
     from br2net.runtime.pipeline import PipelineOptions
 
 Frame = NDArray[np.uint8]
@@ -57,8 +58,8 @@ class Detector:
         """Load a model.
 
         Args:
-            model: name of a shipped model, or path of an ONNX file or a checkpoint.
-            backend: `auto`, `openvino`, `onnxruntime` or `torch` (checkpoints).
+            model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint.
+            backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` (engines) or `torch` (checkpoints).
             device: `auto`, or a device by the backend's name for it.
             precision: `auto` for what the device does best, or `fp32`, `bf16`, `fp16` where the backend has it.
             size: input `(width, height)` in pixels, multiples of 32; None for the model's default.
@@ -116,6 +117,22 @@ class Detector:
         maps = [to_frame_size(item, frame.shape[1], frame.shape[0]) for item, frame in zip(blur, frames, strict=True)]
         latency_ms = (time.perf_counter() - began) * 1000.0 / len(frames)
         return [BlurMap(item, latency_ms) for item in maps]
+
+    def infer_on_device(self, frame: FrameOrPath) -> "DeviceMap":
+        """Detect in one frame and leave the map on the GPU, at the network's size, for who goes on there.
+
+        Needs an engine. The result owns its memory; see `DeviceMap` for how PyTorch or CuPy take it.
+
+        Args:
+            frame: uint8 `(H, W, 3)` BGR, or the path of an image.
+
+        Raises:
+            ImageError: if it is not of that kind, or an image cannot be read.
+            InputError: if the backend keeps no maps on a GPU.
+        """
+        backend = self._backend
+        batch = preprocess([_to_frame(frame)], backend.width, backend.height, backend.metadata.normalisation)
+        return backend.infer_on_device(batch)
 
     def stream(self, camera: "Camera", options: "PipelineOptions | None" = None) -> Iterator[tuple[Frame, BlurMap]]:
         """Detect in each frame of a camera, while the next ones are captured and prepared.
