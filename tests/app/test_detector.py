@@ -14,6 +14,11 @@ from onnx.reference import ReferenceEvaluator
 from br2net import Detector
 from br2net.detector import BATCH
 from br2net.errors import ImageError, InputError, ModelError
+from br2net.runtime import InferenceOptions
+from br2net.runtime.preprocessing import preprocess
+from br2net.runtime.tensorrt import TensorRTBackend
+from tests.runtime.tensorrt.conftest import record
+from tests.runtime.tensorrt.fake_engine import FakeEngine, by_onnx_runtime
 
 Frame = NDArray[np.uint8]
 OnnxMaker = Callable[..., Path]
@@ -117,3 +122,19 @@ def test_a_model_of_fixed_size_refuses_another_with_the_command(make_onnx: OnnxM
 def test_an_unknown_model_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither a file nor a shipped model"):
         Detector.load("telescope")
+
+
+def test_a_map_left_on_the_gpu_is_that_of_the_network(tiny_onnx: Path, photograph: Frame) -> None:
+    engine = FakeEngine(tiny_onnx)
+    backend = TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions())
+    with Detector(backend) as detector, detector.infer_on_device(photograph) as left:
+        batch = preprocess([photograph], backend.width, backend.height, backend.metadata.normalisation)
+        assert np.abs(left.to_host() - by_onnx_runtime(tiny_onnx, batch)).max() < 1e-6
+
+
+def test_an_engine_is_detected_with_like_any_model(tiny_onnx: Path, photograph: Frame) -> None:
+    engine = FakeEngine(tiny_onnx)
+    backend = TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions())
+    with Detector(backend) as detector, Detector.load(tiny_onnx, backend="onnxruntime") as reference:
+        for one, other in zip(detector([photograph] * 5), reference([photograph] * 5), strict=True):
+            assert np.abs(one.map - other.map).max() < 1e-5
