@@ -36,7 +36,7 @@ def load_backend(model: str | Path, backend: str, options: InferenceOptions) -> 
         return open_backend(_engine(path, options, _gpu(options.device)), "tensorrt", options)
     if backend == "auto" and _may_use_cuda(options):
         gpu = _gpu_if_any(options.device)
-        engine = gpu and _engine_or_reason(path, options, gpu)
+        engine = None if gpu is None else _engine_or_reason(path, options, gpu)
         if engine is not None:
             return open_backend(engine, "tensorrt", options)
     return open_backend(path, backend, options)
