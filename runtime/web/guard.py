@@ -14,7 +14,7 @@ HEADERS = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer a form of our own would say `Origin: null`
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }

@@ -90,7 +90,7 @@ export class Chart {
       if (fraction * 2 % 1 === 0) context.fillText(`${fraction * 100} %`, LEFT - 6, y(fraction));
     }
     context.textBaseline = "alphabetic";
-    const steps = width < 300 ? 2 : width < 600 ? 3 : 5;
+    const steps = width < 420 ? 2 : width < 600 ? 3 : 5;
     for (let step = 0; step <= steps; step++) {
       const time = end - this.span * (1 - step / steps);
       context.textAlign = step === 0 ? "left" : step === steps ? "right" : "center";

@@ -10,7 +10,6 @@ const STAGES = ["capture", "preprocess", "inference", "postprocess"];
 
 let socket = null;
 let state = null;
-let newest = null;
 let events = [];
 let smoothed = null;
 let owed = 0; // frames shown to nobody, since the page was hidden
@@ -44,7 +43,7 @@ function connect() {
 async function show(data, from) {
   const { record, picture, map } = await readPacket(data);
   overlay.take(picture, map);
-  newest = record;
+  notice("");
   chart.add(record.timestamp, record.blurred_fraction ?? 0);
   figures(record);
   if (document.hidden) owed += 1;

@@ -93,6 +93,10 @@ class Browser:
         self.run(f"document.querySelector({selector!r}).focus()")
         self.call("Input.insertText", text=text)
 
+    def close(self) -> None:
+        """Close the page."""
+        self.call("Page.close")
+
     def screenshot(self, path: Path, whole: bool = False) -> None:
         """Write the window, or the whole page, as PNG."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
@@ -117,7 +121,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
         value = condition()
-        if value:
+        if value not in (None, False, 0, "", [], ()):  # an element of the page arrives as an empty object
             return value
         time.sleep(0.02)
     raise AssertionError(f"never happened: {what}")
@@ -139,7 +143,7 @@ def chromium(program: str) -> Iterator[Callable[[], Browser]]:
         port, path = wait_for(
             lambda: port_file.exists() and len(lines := port_file.read_text().split()) == 2 and lines, "start"
         )
-        root = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, compression=None)
+        root = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, compression=None, ping_interval=None)
         sockets.append(root)
         numbers = itertools.count(1)
 
@@ -154,15 +158,20 @@ def chromium(program: str) -> Iterator[Callable[[], Browser]]:
         def new_page() -> Browser:
             context = ask("Target.createBrowserContext")["browserContextId"]
             target = ask("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
-            socket = connect(f"ws://127.0.0.1:{port}/devtools/page/{target}", max_size=None, compression=None)
+            socket = connect(
+                f"ws://127.0.0.1:{port}/devtools/page/{target}", max_size=None, compression=None, ping_interval=None
+            )
             sockets.append(socket)
             return Browser(socket)
 
         yield new_page
     finally:
-        for socket in reversed(sockets):
+        for socket in sockets[1:]:
             socket.close()
-        process.terminate()
+        if sockets:
+            sockets[0].send(json.dumps({"id": 0, "method": "Browser.close"}))
+        else:
+            process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
