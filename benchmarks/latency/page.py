@@ -134,19 +134,19 @@ def _tiles(report: Report) -> str:
     best = report.fastest()
     if best is None:
         return ""
-    tiles = [(milliseconds(best.per_image_ms), "per image", "median, end to end")]
+    tiles = [(milliseconds(best.per_image_ms), "per image", "median, whole way")]
     if best.faster_than_paper is not None:
         tiles.append(
-            (f"{_times(best.faster_than_paper.median)}×", "as fast as the paper's", "PyTorch eager, FP32, plain")
+            (f"{_times(best.faster_than_paper.median)}×", "× paper's speed", "its configuration, here")
         )
     most = max((item.images_per_second for row in report.rows for item in row.throughput), default=0.0)
     if most:
-        tiles.append((f"{most:.0f}", "images a second", "best number of streams"))
+        tiles.append((f"{most:.0f}", "images/s", "with several streams"))
     share = best.share_of_limit()
     if share is not None:
-        tiles.append((f"{100 * share:.0f} %", "of the limit", "roofline, inference"))
+        tiles.append((f"{100 * share:.0f} %", "of the limit", "roofline bound"))
     if best.memory is not None:
-        tiles.append((f"{best.memory.host_bytes / 2**20:.0f} MiB", "peak memory", "of the whole process"))
+        tiles.append((f"{best.memory.host_bytes / 2**20:.0f} MiB", "memory", "peak, whole process"))
     if best.accuracy is not None:
         tiles.append((f"{best.accuracy.mae:.3f}", "MAE", best.accuracy.dataset))
     return "".join(

@@ -34,7 +34,7 @@ class Scale:
             return [value for value in values if self.low * 0.999 <= value <= self.high * 1.001]
         span = self.high - self.low
         step = 10.0 ** math.floor(math.log10(span))
-        step *= next(factor for factor in (0.1, 0.2, 0.25, 0.5, 1.0) if span / (step * factor) <= 6.0)
+        step *= next(factor for factor in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if span / (step * factor) <= 6.0)
         first = math.ceil(self.low / step - 1e-9)
         return [index * step for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
 

@@ -29,6 +29,7 @@ class FrameBuffer:
         self._changed = threading.Condition()
         self._ended = False
         self.dropped = 0
+        self.wanted = False  # set when somebody first takes: what came before was not lost to anybody
 
     def put(self, frame: CapturedFrame) -> bool:
         """Add a frame, by the policy; False if the buffer was ended meanwhile and the frame is not in it."""
@@ -39,7 +40,7 @@ class FrameBuffer:
                 return False
             if len(self._frames) >= self._size:
                 self._frames.popleft()
-                self.dropped += 1
+                self.dropped += self.wanted
             self._frames.append(frame)
             self._changed.notify_all()
         self._ready()
@@ -48,6 +49,7 @@ class FrameBuffer:
     def take(self, timeout_s: float | None = 0.0) -> CapturedFrame | None:
         """Take the oldest frame; wait for one at most `timeout_s` (None: until the end). None if there is none."""
         with self._changed:
+            self.wanted = True
             self._changed.wait_for(lambda: self._ended or bool(self._frames), timeout_s)
             if not self._frames:
                 return None

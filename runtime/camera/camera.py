@@ -50,6 +50,12 @@ class Camera:
     Frames are captured in a thread of its own, which `close` joins. A live source that is lost is opened again, with
     growing waits, until it is back.
 
+    Attributes:
+        options: what was asked for.
+        name: for people, without passwords.
+        policy: of the buffer, in force; of an HTTP address known for certain once it is open.
+        rate: frames a second that the source says it has, or that were asked for; 0 where neither is known.
+
     Example:
         >>> with Camera("rtsp://192.168.0.7/stream") as camera:
         ...     for item in camera:
@@ -73,7 +79,7 @@ class Camera:
         self._source = parse_source(source)
         self.options = options or CameraOptions()
         self.name = name or self._source.name
-        self.policy = self.options.policy or BufferPolicy.WAIT
+        self.policy = self._policy(self._source.live)
         self.rate = 0.0
         self._stop = threading.Event()
         self._listener: Callable[[], None] = lambda: None
@@ -95,7 +101,7 @@ class Camera:
             raise CameraError(f"{self.name} was closed; make a new Camera.")
         if self._thread is None:
             reader = open_reader(self._source, self.options)
-            self.policy = self.options.policy or (BufferPolicy.DROP_OLDEST if reader.live else BufferPolicy.WAIT)
+            self.policy = self._policy(reader.live)
             self.rate = min(filter(None, (reader.rate, self.options.fps)), default=0.0)
             self._reader = reader
             self._buffer = FrameBuffer(BUFFER_FRAMES[self.policy], self.policy, lambda: self._listener())
@@ -167,6 +173,9 @@ class Camera:
     ) -> None:
         self.close()
 
+    def _policy(self, live: bool) -> BufferPolicy:
+        return self.options.policy or (BufferPolicy.DROP_OLDEST if live else BufferPolicy.WAIT)
+
     def _capture(self, buffer: FrameBuffer) -> None:
         """Body of the thread: deliver frames, and open a lost source again."""
         try:
@@ -215,7 +224,7 @@ class Camera:
             dropped_before = buffer.dropped
             if not buffer.put(CapturedFrame(self.name, index, timestamp, frame, captured_at, capture_ms)):
                 return
-            if skip is not None:
+            if skip is not None and buffer.wanted:
                 self._stride = skip.update(buffer.dropped - dropped_before, time.perf_counter())
 
     def _open_again(self) -> FrameReader | None:

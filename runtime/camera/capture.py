@@ -17,6 +17,7 @@ from br2net.runtime.camera.source import Source, SourceKind
 from br2net.runtime.images import quiet_opencv
 
 FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+LOW_DELAY = "fflags;nobuffer|flags;low_delay|analyzeduration;500000"
 LARGEST_RATE = 1000.0  # what is above is no rate but a container's time base
 _environment = threading.Lock()
 
@@ -74,7 +75,11 @@ def _open(source: Source, options: CameraOptions) -> cv2.VideoCapture:
         return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG)
     timeout_ms = int(options.timeout_s * 1000.0)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-    with _ffmpeg_options(f"rtsp_transport;{options.transport}|fflags;nobuffer|flags;low_delay|analyzeduration;500000"):
+    if source.kind is SourceKind.HTTP:
+        return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
+    with _ffmpeg_options(
+        LOW_DELAY + (f"|rtsp_transport;{options.transport}" if source.address.lower().startswith("rtsp") else "")
+    ):
         return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
 
 
