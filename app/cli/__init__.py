@@ -14,6 +14,7 @@ from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
 from br2net.cli.camera import camera
 from br2net.cli.detect import detect
+from br2net.cli.doctor import doctor
 from br2net.cli.evaluate import evaluate
 from br2net.cli.export import export
 from br2net.cli.inspect import inspect
@@ -30,7 +31,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk, doctor)
 
 app = typer.Typer(
     name="br2net",
