@@ -14,7 +14,7 @@ from br2net.calibration.layers import Layer, find_layers, matching
 from br2net.calibration.manifest import Manifest
 from br2net.calibration.quantiser import Calibration, Quantiser, calibrate_layers
 from br2net.calibration.sensitivity import By, Sensitivity, drift_of, measure_sensitivity, worst
-from br2net.calibration.thresholds import METHODS, Method
+from br2net.calibration.thresholds import METHODS, Histograms, Method, measure_histograms
 from br2net.calibration.writing import check_by_openvino, save_int8
 from br2net.errors import GateError, InputError
 from br2net.files import written_whole
@@ -180,6 +180,7 @@ class _Run:
             raise InputError(f"With {', '.join(options.keep)} kept, no layer of {model} is left to be INT8.")
         self._gate_batches = self._batches([image.frame for image in gate_images])
         self._reused: list[Method] = []
+        self._histograms: Histograms | None = None
 
     def run(self, frames: "Sequence[NDArray[np.uint8]]") -> Outcome:
         batches = self._batches(frames)
@@ -298,8 +299,11 @@ class _Run:
         key = CalibrationKey(sha256_of(self._path), self._manifest.digest(), method, correct, tool_versions())
 
         def measure() -> Calibration:
+            if self._histograms is None:
+                self._say("measuring what flows through the layers")
+                self._histograms = measure_histograms(self._path, self._layers, batches)
             self._say(f"calibrating, {method}")
-            return calibrate_layers(self._path, self._layers, batches, method, correct)
+            return calibrate_layers(self._path, self._layers, self._histograms, batches, method, correct)
 
         found, was_kept = cached_calibration(key, measure)
         if was_kept:

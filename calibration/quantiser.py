@@ -11,7 +11,7 @@ from br2net.calibration.bias import Means, correct_biases, find_means
 from br2net.calibration.histograms import Batch
 from br2net.calibration.layers import Layer, find_layers
 from br2net.calibration.qdq import quantise
-from br2net.calibration.thresholds import Method, Thresholds, find_thresholds
+from br2net.calibration.thresholds import Histograms, Method, Thresholds, find_thresholds
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -71,13 +71,23 @@ class Quantiser:
 
 
 def calibrate_layers(
-    path: Path, layers: Sequence[Layer], batches: Sequence[Batch], method: Method, correct_bias: bool
+    path: Path,
+    layers: Sequence[Layer],
+    histograms: Histograms,
+    batches: Sequence[Batch],
+    method: Method,
+    correct_bias: bool,
 ) -> Calibration:
-    """Measure thresholds and, where biases shall be corrected, channel means over a calibration set.
+    """Find thresholds and, where biases shall be corrected, channel means over a calibration set.
 
-    Raises:
-        MissingDependencyError: if a package that the method needs is not installed.
+    Args:
+        path: of the float32 ONNX file.
+        layers: of that file.
+        histograms: of what they read, over `batches`.
+        batches: the calibration set, float32 `(N, 3, h, w)` each.
+        method: see `find_thresholds`.
+        correct_bias: whether to measure means as well.
     """
-    thresholds = find_thresholds(path, layers, batches, method)
+    thresholds = find_thresholds(histograms, method)
     means = find_means(path, layers, thresholds, batches[:BIAS_IMAGES]) if correct_bias else {}
     return Calibration(method, thresholds, means)

@@ -39,7 +39,7 @@ def calibrate(
         typer.Option(metavar="DATASET", help="Images with masks for the gate; otherwise a fifth is held out."),
     ] = None,
     gate_split: Annotated[Path | None, typer.Option(metavar="FILE", help="Take only these of --gate.")] = None,
-    method: Annotated[str, typer.Option(help="mse, entropy, max, percentile, or all: the best of them.")] = "mse",
+    method: Annotated[str, typer.Option(help="mse, entropy, percentile, max, or all: the best of them.")] = "mse",
     keep: Annotated[
         list[str] | None,
         typer.Option(

@@ -29,12 +29,12 @@ class DeviceMap:
         self, cuda: Cuda, buffer: DeviceBuffer, shape: tuple[int, int, int, int], dtype: np.dtype[Any]
     ) -> None:
         """Take over `buffer`, which was made with `outlives` and holds the maps."""
+        self._guard = threading.Lock()
         self._open = False
         self._cuda, self._buffer = cuda, buffer
+        self._users = 1
         self._address = buffer.address
         self.shape, self.dtype = shape, dtype
-        self._users = 1
-        self._guard = threading.Lock()
         self._open = True
 
     @property
@@ -81,10 +81,10 @@ class DeviceMap:
         return lend(address, self.shape, self.dtype.itemsize * 8, self._cuda.dlpack_device, self._give_up)
 
     def to_host(self) -> NDArray[np.float32]:
-        """The maps as float32 `(N, 1, h, w)` in the CPU's memory, owned by the caller.
+        """The maps as float32 `(N, 1, h, w)` in the CPU's memory, owned by the caller; while the detector is open.
 
         Raises:
-            CudaError: if they are closed, or the copy fails.
+            CudaError: if they or the detector are closed, another thread is computing, or the copy fails.
         """
         if not self._open:
             raise CudaError("The maps on the GPU are closed.")

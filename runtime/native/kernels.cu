@@ -100,40 +100,41 @@ namespace {
 __device__ float map_value(const float* map, int64_t index) { return map[index]; }
 __device__ float map_value(const __half* map, int64_t index) { return __half2float(map[index]); }
 
-// Grid: over the frame's width and height, blocks of any shape with at least one thread.
+// A value of the map at one place of the frame, within 0..1.
+template <class Value>
+__device__ float value_at(const Value* map, int map_width, const br2net::MapSide& across, const br2net::MapSide& down, int x, int y) {
+  const int64_t upper = static_cast<int64_t>(down.near[y]) * map_width, lower = static_cast<int64_t>(down.far[y]) * map_width;
+  const float near = br2net::between(map_value(map, upper + across.near[x]), across.near_weight[x],
+                                     map_value(map, upper + across.far[x]), across.far_weight[x]);
+  const float far = br2net::between(map_value(map, lower + across.near[x]), across.near_weight[x],
+                                    map_value(map, lower + across.far[x]), across.far_weight[x]);
+  return br2net::within_0_and_1(br2net::between(near, down.near_weight[y], far, down.far_weight[y]));
+}
+
+// Grid: over the frame's width; over its height as many rows of blocks as wanted, each of which takes every so-manieth row. A block
+// counts for itself first, so fewer and longer blocks have less to add up.
 template <class Value>
 __device__ void postprocess(const Value* map, int map_width, int map_height, const br2net::MapSide& across,
                             const br2net::MapSide& down, const Frame& frame, const Pictures& pictures) {
   __shared__ unsigned int levels[256];
-  __shared__ unsigned int blurred;
+  __shared__ unsigned int block_blurred;
   const int thread = threadIdx.y * blockDim.x + threadIdx.x;
-  if (pictures.histogram) {
-    for (int i = thread; i < 256; i += blockDim.x * blockDim.y) levels[i] = 0;
-  }
-  if (thread == 0) blurred = 0;
+  const int threads = blockDim.x * blockDim.y;
+  for (int i = thread; i < 256; i += threads) levels[i] = 0;
+  if (thread == 0) block_blurred = 0;
   __syncthreads();
 
   const int x = blockIdx.x * blockDim.x + threadIdx.x;
-  const int y = blockIdx.y * blockDim.y + threadIdx.y;
-  if (x < pictures.width && y < pictures.height) {
-    float value;
-    if (map_width == pictures.width && map_height == pictures.height) {
-      value = map_value(map, static_cast<int64_t>(y) * map_width + x);
-    } else {
-      const int64_t upper = static_cast<int64_t>(down.near[y]) * map_width, lower = static_cast<int64_t>(down.far[y]) * map_width;
-      const float near = br2net::between(map_value(map, upper + across.near[x]), across.near_weight[x],
-                                         map_value(map, upper + across.far[x]), across.far_weight[x]);
-      const float far = br2net::between(map_value(map, lower + across.near[x]), across.near_weight[x],
-                                        map_value(map, lower + across.far[x]), across.far_weight[x]);
-      value = br2net::between(near, down.near_weight[y], far, down.far_weight[y]);
-    }
-    value = br2net::within_0_and_1(value);
+  const bool same_size = map_width == pictures.width && map_height == pictures.height;
+  unsigned int blurred = 0;
+  for (int y = blockIdx.y * blockDim.y + threadIdx.y; x < pictures.width && y < pictures.height; y += gridDim.y * blockDim.y) {
     const int64_t index = static_cast<int64_t>(y) * pictures.width + x;
+    const float value = same_size ? br2net::within_0_and_1(map_value(map, index)) : value_at(map, map_width, across, down, x, y);
     const int level = br2net::grey_level(value);
+    blurred += value >= 0.5f ? 1u : 0u;
     if (pictures.map) pictures.map[index] = value;
     if (pictures.grey) pictures.grey[index] = static_cast<uint8_t>(level);
     if (pictures.histogram) atomicAdd(&levels[level], 1u);
-    if (pictures.blurred && value >= 0.5f) atomicAdd(&blurred, 1u);
     if (pictures.overlay) {
       const int16_t weight = br2net::tint_weight(value, pictures.opacity);
       const uint8_t* pixel = frame.pixels + y * frame.pitch + 3 * static_cast<int64_t>(x);
@@ -142,14 +143,15 @@ __device__ void postprocess(const Value* map, int map_width, int map_height, con
       }
     }
   }
+  if (blurred) atomicAdd(&block_blurred, blurred);
   __syncthreads();
   if (pictures.histogram) {
-    for (int i = thread; i < 256; i += blockDim.x * blockDim.y) {
-      if (levels[i]) atomicAdd(reinterpret_cast<unsigned long long*>(pictures.histogram + i), levels[i]);
+    for (int i = thread; i < 256; i += threads) {
+      if (levels[i]) atomicAdd(reinterpret_cast<unsigned long long*>(pictures.histogram + i), static_cast<unsigned long long>(levels[i]));
     }
   }
-  if (pictures.blurred && thread == 0 && blurred) {
-    atomicAdd(reinterpret_cast<unsigned long long*>(pictures.blurred), blurred);
+  if (pictures.blurred && thread == 0 && block_blurred) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(pictures.blurred), static_cast<unsigned long long>(block_blurred));
   }
 }
 

@@ -1,44 +1,26 @@
 """An engine file run by TensorRT."""
 
-import logging
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 
 from br2net.errors import BackendError, InputError, ModelError
-from br2net.runtime.backend import Backend, Batch, InferenceOptions
-from br2net.runtime.cuda import Cuda, CudaError, OutOfMemoryError, open_cuda, parse_device
+from br2net.runtime.backend import Backend, Batch, DeviceTimes, InferenceOptions
+from br2net.runtime.cuda import Cuda, open_cuda, parse_device
 from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.engine_file import EngineRecord, InputShape, Profile, read_engine, rebuild_command
 from br2net.runtime.preprocessing import check_size
 from br2net.runtime.tensorrt.engine import Engine
-from br2net.runtime.tensorrt.slot import Pending, Slot
-
-_log = logging.getLogger(__name__)
-CONTEXTS = 2  # execution contexts of one engine at most; the second is made when the first is busy
-
-
-class Submitted:
-    """A batch that the GPU works on, of one `TensorRTBackend`."""
-
-    def __init__(self, cuda: Cuda, pending: Pending, count: int) -> None:
-        self._cuda, self._pending, self._count = cuda, pending, count
-
-    def result(self) -> Batch:
-        """Wait for the maps: float32 `(N, 1, height, width)`, owned by the caller.
-
-        Raises:
-            BackendError: if CUDA fails meanwhile.
-        """
-        with self._cuda.active():
-            return self._pending.collect()[: self._count]
+from br2net.runtime.tensorrt.runner import Runner, Submitted
 
 
 class TensorRTBackend(Backend):
     """Runs an engine on one NVIDIA GPU. Maps are the caller's own; nothing of the GPU is left after `close`.
 
-    Its owner is whichever thread is inside a call, one at a time; a second one is refused.
+    As many threads as `options.streams` compute side by side, each in an execution context of its own; more wait.
 
     Args:
         path: `x.engine`, with `x.engine.json` beside it.
@@ -55,8 +37,8 @@ class TensorRTBackend(Backend):
     name = "tensorrt"
 
     def __init__(self, path: Path, options: InferenceOptions, *, graphs: bool = True) -> None:
-        cuda = open_cuda(parse_device(options.device))
-        try:
+        index = parse_device(options.device)
+        with open_cuda(index) as cuda:
             from br2net.runtime.tensorrt.api import library
 
             plan, record = read_engine(path, library(), cuda.gpu)
@@ -64,40 +46,61 @@ class TensorRTBackend(Backend):
             from br2net.runtime.tensorrt.plan import PlanEngine
 
             with cuda.active():
-                self._begin(cuda, PlanEngine(path, plan), record, options, graphs)
-        except BaseException:
-            cuda.close()
-            raise
+                engine = PlanEngine(path, plan)
+            self._begin(lambda: open_cuda(index), engine, record, options, graphs)
 
     @classmethod
     def of_parts(
-        cls, cuda: Cuda, engine: Engine, record: EngineRecord, options: InferenceOptions, *, graphs: bool = True
+        cls,
+        new_cuda: Callable[[], Cuda],
+        engine: Engine,
+        record: EngineRecord,
+        options: InferenceOptions,
+        *,
+        graphs: bool = True,
     ) -> "TensorRTBackend":
-        """A backend of an engine that is loaded already. It owns `cuda` from here on."""
+        """A backend of an engine that is loaded already; it owns every `Cuda` that `new_cuda` gives."""
         backend = cls.__new__(cls)
         check_options(Path(record.onnx_name), record, options)
-        with cuda.active():
-            backend._begin(cuda, engine, record, options, graphs)
+        backend._begin(new_cuda, engine, record, options, graphs)
         return backend
 
-    def _begin(self, cuda: Cuda, engine: Engine, record: EngineRecord, options: InferenceOptions, graphs: bool) -> None:
+    def _begin(
+        self,
+        new_cuda: Callable[[], Cuda],
+        engine: Engine,
+        record: EngineRecord,
+        options: InferenceOptions,
+        graphs: bool,
+    ) -> None:
         self.metadata = record.model
-        self.device = cuda.gpu.name
         self.precision = record.model.precision
         self.width, self.height = choose_size(record.profile, options.size)
+        self.concurrency = options.streams
         self._smallest, self._largest = record.profile.smallest.batch, record.profile.largest.batch
-        self._cuda, self._graphs, self._contexts = cuda, graphs, CONTEXTS
-        self._engine: Engine | None = engine
-        self._slots: deque[Slot] = deque()
-        self._slots.append(self._new_slot(engine))
-
-    def _new_slot(self, engine: Engine) -> Slot:
-        return Slot(self._cuda, engine, (self._largest, 3, self.height, self.width), graphs=self._graphs)
+        self._runners: list[Runner] = []
+        self._idle: SimpleQueue[Runner] = SimpleQueue()
+        self._last: Runner | None = None
+        self._closed = False
+        largest = (self._largest, 3, self.height, self.width)
+        try:
+            for _ in range(options.streams):
+                cuda = new_cuda()
+                self.device = cuda.gpu.name
+                try:
+                    self._runners.append(Runner(cuda, engine, largest, graphs=graphs))
+                except BaseException:
+                    cuda.close()
+                    raise
+                self._idle.put(self._runners[-1])
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def contexts(self) -> int:
-        """Execution contexts that are there: one, and a second once two batches were in flight."""
-        return len(self._slots)
+        """Execution contexts that are there: one for each stream, and a second once two batches were in flight in it."""
+        return sum(len(runner.slots) for runner in self._runners)
 
     @property
     def largest_batch(self) -> int:
@@ -117,8 +120,11 @@ class TensorRTBackend(Backend):
         self.check_batch(batch)
         if len(batch) > self._largest:
             raise InputError(f"A batch of {len(batch)} does not fit this engine; it takes up to {self._largest}.")
-        with self._cuda.active():
-            return Submitted(self._cuda, self._free_slot().submit(self._filled(batch)), len(batch))
+        runner = self._take()
+        try:
+            return runner.submit(self._filled(batch), len(batch))
+        finally:
+            self._idle.put(runner)
 
     def infer_on_device(self, batch: Batch) -> DeviceMap:
         """Compute maps and leave them on the GPU.
@@ -132,37 +138,38 @@ class TensorRTBackend(Backend):
             raise InputError(
                 f"A batch of {len(batch)} does not fit this engine; it takes {self._smallest} to {self._largest}."
             )
-        with self._cuda.active():
-            return self._free_slot().submit_on_device(batch)
+        runner = self._take()
+        try:
+            return runner.submit_on_device(batch)
+        finally:
+            self._idle.put(runner)
 
     def _run(self, batch: Batch) -> Batch:
-        starts = range(0, len(batch), self._largest)
-        parts = [batch[start : start + self._largest] for start in starts]
-        with self._cuda.active():
-            waiting: deque[tuple[Pending, int]] = deque()
-            maps: list[Batch] = []
-            for part in parts:
-                waiting.append((self._free_slot().submit(self._filled(part)), len(part)))
-            for pending, count in waiting:
-                maps.append(pending.collect()[:count])
+        runner = self._take()
+        try:
+            with runner.turn():
+                waiting: deque[Submitted] = deque()
+                for start in range(0, len(batch), self._largest):
+                    part = batch[start : start + self._largest]
+                    waiting.append(runner.submit(self._filled(part), len(part)))
+                maps = [item.result() for item in waiting]
+        finally:
+            self._idle.put(runner)
         return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
-    def _free_slot(self) -> Slot:
-        """A slot for the next batch: an idle one, else one more, else the one whose turn it is."""
-        if self._engine is None:
+    def device_times(self) -> DeviceTimes | None:
+        """Of the last batch that was run, by CUDA events. Nothing is uploaded or downloaded on an integrated GPU."""
+        return None if self._closed or self._last is None else self._last.times()
+
+    def _take(self) -> Runner:
+        """An idle runner; waits for one."""
+        if self._closed:
             raise BackendError("The model is closed; load it again.")
-        for slot in self._slots:
-            if slot.is_idle:
-                return slot
-        if len(self._slots) < self._contexts:
-            try:
-                self._slots.append(self._new_slot(self._engine))
-                return self._slots[-1]
-            except OutOfMemoryError as error:
-                _log.warning("There is no memory for a second execution context; one goes on alone (%s)", error)
-                self._contexts = 1
-        self._slots.rotate(-1)
-        return self._slots[-1]
+        self._last = self._idle.get()
+        if self._closed:  # meanwhile, by another thread
+            self._idle.put(self._last)
+            raise BackendError("The model is closed; load it again.")
+        return self._last
 
     def _filled(self, batch: Batch) -> Batch:
         """The batch with its last image repeated up to the smallest number that the engine takes."""
@@ -173,21 +180,12 @@ class TensorRTBackend(Backend):
         """Wait for what is in flight and free all of it; a second time does no harm.
 
         Raises:
-            CudaError: if another thread is using it.
+            CudaError: if another thread uses the GPU's context of this backend and not through it.
         """
-        if self._engine is None:
-            return
-        try:
-            with self._cuda.active():
-                while self._slots:
-                    self._slots.pop().close()
-                self._engine = None
-        except CudaError as error:
-            if not error.sticky:  # as where another thread is using it
-                raise
-            self._slots.clear()
-            self._engine = None
-        self._cuda.close()
+        while self._runners:
+            self._runners[-1].close()
+            self._runners.pop()
+        self._closed = True
 
 
 def check_options(path: Path, record: EngineRecord, options: InferenceOptions) -> None:

@@ -8,6 +8,7 @@ Integrated GPU: a lane is mapped memory, which the engine reads and writes where
 """
 
 import logging
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import BackendError
-from br2net.runtime.backend import Batch
+from br2net.runtime.backend import Batch, DeviceTimes
 from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.cuda.errors import CudaError, cuda_error
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, Event, Graph, HostBuffer
@@ -29,13 +30,18 @@ Shape = tuple[int, int, int, int]
 class Lane:
     """Page-locked memory for one batch on its way in and its maps on their way out.
 
-    `taken` is reached when the input may be written to again, `done` when the output may be read.
+    Points in time: `began` before the upload, `taken` after it (the input may be written to again), `started` and
+    `computed` before and after the engine, `done` after the download (the output may be read).
     """
 
     input: HostBuffer
     output: HostBuffer
+    began: Event
     taken: Event
+    started: Event
+    computed: Event
     done: Event
+    enqueue_ms: float = 0.0
     pending: "Pending | None" = None
 
 
@@ -45,6 +51,11 @@ class Pending:
     def __init__(self, slot: "Slot", lane: Lane, shape: Shape) -> None:
         self._slot, self._lane, self._shape = slot, lane, shape
         self._maps: Batch | None = None
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether the maps were taken out of the slot."""
+        return self._maps is not None
 
     def collect(self) -> Batch:
         """Wait for the maps and take them out: float32 `(N, 1, h, w)`, owned by the caller. Inside `active`."""
@@ -65,6 +76,7 @@ class Slot:
         self._graphs = graphs and cuda.can_capture
         self._mapped = cuda.integrated
         self._turn = 0
+        self._last: Lane | None = None
         self._shape: Shape | None = None
         self._graph: Graph | None = None
         self._warm = False
@@ -81,24 +93,23 @@ class Slot:
         """Make streams, events and buffers, and bind those that stay."""
         cuda, own = self._cuda, self._owned.enter_context
         self._compute, self._uploads = own(cuda.stream()), own(cuda.stream())
-        self._computed = own(cuda.event())
         # A graph is of fixed addresses, so a mapped lane can only be one.
         self._lanes = [self._new_lane() for _ in range(1 if self._mapped and self._graphs else 2)]
         self._input: DeviceBuffer | None = None if self._mapped else own(cuda.device_buffer(self._input_bytes))
         self._output: DeviceBuffer | None = None if self._mapped else own(cuda.device_buffer(self._output_bytes))
-        self._free = self._computed  # reached when the GPU's input may be written to again
+        self._consumed: Event | None = None
         if self._input is None or self._output is None:
             return
         self._bind(self._input.address, self._output.address)
         if cuda.can_capture and not self._graphs:
-            consumed = own(cuda.event())
-            self._must(self._context.set_input_consumed_event(consumed.handle or 0), "tell when it consumed its input")
-            self._free = consumed
+            self._consumed = own(cuda.event())
+            handle = self._consumed.handle or 0
+            self._must(self._context.set_input_consumed_event(handle), "tell when it consumed its input")
 
     def _new_lane(self) -> Lane:
         own, mapped = self._owned.enter_context, self._mapped
         buffers = [own(self._cuda.host_buffer(size, mapped=mapped)) for size in (self._input_bytes, self._output_bytes)]
-        return Lane(buffers[0], buffers[1], own(self._cuda.event()), own(self._cuda.event()))
+        return Lane(buffers[0], buffers[1], *(own(self._cuda.event(timed=True)) for _ in range(5)))
 
     @property
     def is_idle(self) -> bool:
@@ -117,10 +128,11 @@ class Slot:
             BackendError: if CUDA or TensorRT fails.
         """
         lane = self._start(batch)
+        began = time.perf_counter()
         if self._output is not None:
-            size_bytes = self._maps_bytes(batch)
-            self._cuda.download(lane.output, self._output, size_bytes, self._compute)
+            self._cuda.download(lane.output, self._output, self._maps_bytes(batch), self._compute)
         lane.done.record(self._compute)
+        lane.enqueue_ms += (time.perf_counter() - began) * 1000.0
         lane.pending = Pending(self, lane, self._shape_of(batch))
         return lane.pending
 
@@ -153,6 +165,19 @@ class Slot:
         maps = lane.output.view((count, 1, height, width), self._engine.tensors.output_type)
         return np.array(maps, dtype=np.float32)
 
+    def times(self) -> DeviceTimes | None:
+        """Of the last batch, once its maps were taken out; None where there was none yet."""
+        lane = self._last
+        if lane is None or lane.pending is not None:
+            return None
+        lane.done.synchronize()
+        return DeviceTimes(
+            upload_ms=0.0 if self._mapped else lane.taken.milliseconds_since(lane.began),
+            compute_ms=lane.computed.milliseconds_since(lane.started),
+            download_ms=0.0 if self._mapped else lane.done.milliseconds_since(lane.computed),
+            enqueue_ms=lane.enqueue_ms,
+        )
+
     def _start(self, batch: NDArray[np.float32]) -> Lane:
         """Put the batch in and enqueue the engine."""
         lane = self._lanes[self._turn]
@@ -162,19 +187,26 @@ class Slot:
         lane.taken.synchronize()
         kind = self._engine.tensors.input_type
         lane.input.view(batch.shape, kind)[...] = batch
+        began = time.perf_counter()
         self._set_shape(self._shape_of(batch))
         if self._input is None:
             self._bind(lane.input.device_address, lane.output.device_address)
+            lane.started.record(self._compute)
         else:
-            size_bytes = batch.size * kind.itemsize
-            self._uploads.wait(self._free)
-            self._cuda.upload(self._input, lane.input, size_bytes, self._uploads)
+            free = self._consumed or (self._last.computed if self._last is not None else None)
+            if free is not None:
+                self._uploads.wait(free)
+            lane.began.record(self._uploads)
+            self._cuda.upload(self._input, lane.input, batch.size * kind.itemsize, self._uploads)
             lane.taken.record(self._uploads)
             self._compute.wait(lane.taken)
+            lane.started.record(self._compute)
         self._execute()
-        self._computed.record(self._compute)
+        lane.computed.record(self._compute)
         if self._input is None:
             lane.taken.record(self._compute)
+        lane.enqueue_ms = (time.perf_counter() - began) * 1000.0
+        self._last = lane
         return lane
 
     def _execute(self) -> None:

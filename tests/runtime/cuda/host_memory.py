@@ -391,6 +391,10 @@ class HostMemoryCuda:
     def event(self, *, timed: bool = False) -> FakeEvent:
         return FakeEvent(self)
 
+    def has_stream(self, handle: int) -> bool:
+        """Whether a stream handle is one of its own."""
+        return any(isinstance(item, FakeStream) and id(item) == handle for item in self.things)
+
     def stream_of(self, stream: Stream | int) -> FakeStream:
         """The stream that is meant, also by its handle."""
         handle = stream if isinstance(stream, int) else stream.handle

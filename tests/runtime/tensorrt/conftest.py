@@ -1,7 +1,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from br2net.runtime.engine_file import EngineRecord, InputShape, Library, Profil
 from br2net.runtime.metadata import IMAGENET, ModelMetadata
 from br2net.runtime.tensorrt import TensorRTBackend
 from tests.runtime.cuda.gpu import why_no_tensorrt
-from tests.runtime.cuda.host_memory import SCHEDULES, HostMemoryCuda
+from tests.runtime.cuda.host_memory import SCHEDULES
 
 from .fake_engine import FakeEngine
 
@@ -44,13 +43,16 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
             graphs: bool = True,
             integrated: bool = False,
             size: tuple[int, int] | None = None,
-            **device: Any,
+            streams: int = 1,
         ) -> TensorRTBackend:
-            cuda = HostMemoryCuda(schedule=request.param, integrated=integrated, **device)
-            with cuda.active():
-                engine = FakeEngine(cuda, tiny_onnx)
-            options = InferenceOptions(size=size)
-            backend = TensorRTBackend.of_parts(cuda, engine, record(smallest, largest), options, graphs=graphs)
+            engine = FakeEngine(tiny_onnx)
+            backend = TensorRTBackend.of_parts(
+                lambda: engine.new_device(schedule=request.param, integrated=integrated),
+                engine,
+                record(smallest, largest),
+                InferenceOptions(size=size, streams=streams),
+                graphs=graphs,
+            )
             return stack.enter_context(backend)
 
         def real(
@@ -59,6 +61,7 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
             graphs: bool = True,
             integrated: bool = False,
             size: tuple[int, int] | None = None,
+            streams: int = 1,
         ) -> TensorRTBackend:
             from br2net.builder.engine import BuildOptions, build_engine
 
@@ -67,7 +70,9 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
                 shapes = [InputShape(smallest, WIDTH, HEIGHT), InputShape(largest, WIDTH, HEIGHT)]
                 profile = Profile(shapes[0], shapes[1], InputShape(largest, 2 * WIDTH, HEIGHT))
                 build_engine(tiny_onnx, path, BuildOptions(profile=profile))
-            return stack.enter_context(TensorRTBackend(path, InferenceOptions(size=size), graphs=graphs))
+            return stack.enter_context(
+                TensorRTBackend(path, InferenceOptions(size=size, streams=streams), graphs=graphs)
+            )
 
         if request.param == "gpu" and why_no_tensorrt():
             pytest.skip(why_no_tensorrt())

@@ -33,14 +33,19 @@ def by_onnx_runtime(onnx: Path, batch: Maps) -> Maps:
 class FakeEngine:
     """Computes what the ONNX file does."""
 
-    def __init__(self, cuda: HostMemoryCuda, onnx: Path, *, half: bool = False) -> None:
+    def __init__(self, onnx: Path, *, half: bool = False) -> None:
         self._onnx = onnx
-        self.cuda = cuda
+        self.devices: list[HostMemoryCuda] = []
         kind = np.dtype(np.float16 if half else np.float32)
         self.tensors = Tensors(kind, kind)
         self.contexts: list[FakeContext] = []
         self.most_contexts = 8
         self.said = ""
+
+    def new_device(self, **options: Any) -> HostMemoryCuda:
+        """Another owner of the GPU, whose buffers the engine finds."""
+        self.devices.append(HostMemoryCuda(**options))
+        return self.devices[-1]
 
     def new_context(self) -> "ExecutionContext":
         if len(self.contexts) == self.most_contexts:
@@ -59,14 +64,14 @@ class FakeContext:
     """An execution context: two streams must not be in it at once, and a graph of it lasts until its shape changes."""
 
     def __init__(self, engine: FakeEngine) -> None:
-        self.engine, self.cuda = engine, engine.cuda
+        self.engine = engine
         self.addresses: dict[str, int] = {}
         self.shape: tuple[int, ...] = ()
         self.generation = 0
         self.consumed = 0
         self.enqueued = 0
         self.refuses = False
-        self.scratch: Memory = FakeDeviceBuffer(self.cuda, 16, 0)
+        self.scratch: Memory | None = None
 
     def set_input_shape(self, name: str, shape: tuple[int, ...], /) -> bool:
         self.generation += shape != self.shape
@@ -84,7 +89,9 @@ class FakeContext:
     def execute_async_v3(self, stream_handle: int, /) -> bool:
         if self.refuses or set(self.addresses) != {"image", "blur"} or not self.shape:
             return False
-        cuda, shape, generation = self.cuda, self.shape, self.generation
+        (cuda,) = (item for item in self.engine.devices if item.has_stream(stream_handle))
+        scratch = self.scratch = self.scratch or FakeDeviceBuffer(cuda, 16, 0)
+        shape, generation = self.shape, self.generation
         self.enqueued += 1
         source, target = (cuda.memory_at(self.addresses[name]) for name in ("image", "blur"))
         kind = self.engine.tensors.input_type
@@ -105,10 +112,10 @@ class FakeContext:
             maps = self.engine.compute(taken.pop()).astype(kind)
             target.bytes[: maps.nbytes] = np.ascontiguousarray(maps).view(np.uint8).ravel()
 
-        stream.give(Operation("the engine's reading", consume, reads=(source,), writes=(self.scratch,)))
+        stream.give(Operation("the engine's reading", consume, reads=(source,), writes=(scratch,)))
         if self.consumed:
             if stream.captured is not None:
                 raise RuleBroken("the input-consumed event is recorded in a capture")
             cuda.event_of(self.consumed).record(stream)
-        stream.give(Operation("the engine", compute, writes=(target, self.scratch)))
+        stream.give(Operation("the engine", compute, writes=(target, scratch)))
         return True

@@ -150,6 +150,41 @@ def test_another_thread_may_go_on_but_not_at_the_same_time(open_engine: Opener, 
     assert np.abs(maps[1] - expected(a_batch(1, 2))).max() <= TOLERANCE
 
 
+def test_threads_compute_side_by_side_in_contexts_of_their_own(open_engine: Opener, expected: Expected) -> None:
+    backend = open_engine(streams=2)
+    maps: dict[int, Batch] = {}
+
+    def work(first: int) -> None:
+        for seed in range(first, 12, 4):
+            maps[seed] = backend.infer(a_batch(1, seed))
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (backend.concurrency, backend.contexts) == (2, 2)
+    assert sorted(maps) == list(range(12))
+    for seed, item in maps.items():
+        assert np.abs(item - expected(a_batch(1, seed))).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_the_times_of_a_batch_are_known_once_it_is_done(open_engine: Opener, integrated: bool) -> None:
+    backend = open_engine(integrated=integrated)
+    assert backend.device_times() is None
+    backend.infer(a_batch(1))
+    times = backend.device_times()
+    assert times is not None and times.compute_ms > 0.0 and times.enqueue_ms > 0.0
+    if integrated and times.upload_ms:
+        pytest.skip("this GPU is not integrated")
+    assert (times.upload_ms == 0.0) == integrated
+    submitted = backend.submit(a_batch(1))
+    assert backend.device_times() is None
+    submitted.result()
+    assert backend.device_times() is not None
+
+
 def test_a_closed_backend_says_so_and_closes_twice(open_engine: Opener) -> None:
     backend = open_engine()
     unasked = backend.submit(a_batch(1))
@@ -171,18 +206,17 @@ def test_a_batch_of_another_kind_is_refused_by_submit(open_engine: Opener, batch
 
 
 @pytest.fixture
-def host() -> HostMemoryCuda:
-    return HostMemoryCuda()
+def engine(tiny_onnx: Path) -> FakeEngine:
+    return FakeEngine(tiny_onnx)
 
 
 @pytest.fixture
-def engine(host: HostMemoryCuda, tiny_onnx: Path) -> FakeEngine:
-    with host.active():
-        return FakeEngine(host, tiny_onnx)
+def host(engine: FakeEngine) -> HostMemoryCuda:
+    return engine.new_device()
 
 
 def backend_of(host: HostMemoryCuda, engine: FakeEngine, **options: Any) -> TensorRTBackend:
-    return TensorRTBackend.of_parts(host, engine, record(), InferenceOptions(), **options)
+    return TensorRTBackend.of_parts(lambda: host, engine, record(), InferenceOptions(), **options)
 
 
 def test_the_next_upload_waits_for_the_consumed_input_and_not_for_the_maps(
@@ -191,7 +225,7 @@ def test_the_next_upload_waits_for_the_consumed_input_and_not_for_the_maps(
     backend = backend_of(host, engine, graphs=False)
     backend.submit(a_batch(1))
     assert engine.contexts[0].consumed
-    (slot,) = backend._slots
+    (slot,) = backend._runners[0].slots
     with host.active():
         slot.submit(a_batch(1, 2))
         slot._lanes[1].taken.synchronize()  # the second upload is done …
@@ -205,7 +239,7 @@ def test_without_cuda_python_everything_runs_ungraphed(
     backend = backend_of(host, engine)
     for seed in range(4):
         assert np.abs(backend.infer(a_batch(1, seed)) - expected(a_batch(1, seed))).max() <= TOLERANCE
-    assert not backend._slots[0].runs_graph
+    assert not backend._runners[0].slots[0].runs_graph
 
 
 def test_from_the_third_frame_of_a_shape_on_a_graph_is_replayed(host: HostMemoryCuda, engine: FakeEngine) -> None:
@@ -215,7 +249,7 @@ def test_from_the_third_frame_of_a_shape_on_a_graph_is_replayed(host: HostMemory
         backend.infer(a_batch(1, seed))
         enqueued.append(engine.contexts[0].enqueued)
     assert enqueued == [1, 2, 2, 2, 2]  # the warm-up, the capture, and no call of TensorRT any more
-    assert backend._slots[0].runs_graph
+    assert backend._runners[0].slots[0].runs_graph
 
 
 def test_an_engine_that_cannot_be_captured_runs_without_a_graph_and_says_so_once(
@@ -238,10 +272,9 @@ def test_an_engine_that_cannot_be_captured_runs_without_a_graph_and_says_so_once
     ]
 
 
-def test_a_half_precision_engine_gives_float32_maps(host: HostMemoryCuda, tiny_onnx: Path, expected: Expected) -> None:
-    with host.active():
-        engine = FakeEngine(host, tiny_onnx, half=True)
-    maps = backend_of(host, engine).infer(a_batch(2))
+def test_a_half_precision_engine_gives_float32_maps(tiny_onnx: Path, expected: Expected) -> None:
+    engine = FakeEngine(tiny_onnx, half=True)
+    maps = backend_of(engine.new_device(), engine).infer(a_batch(2))
     assert maps.dtype == np.float32
     assert np.abs(maps - expected(a_batch(2))).max() <= 0.01
 
@@ -269,7 +302,7 @@ def test_too_little_memory_for_the_buffers_is_one_sentence_and_leaves_nothing(
     host.limit_bytes = 100_000
     with pytest.raises(OutOfMemoryError, match="out of memory"):
         backend_of(host, engine)
-    assert [item for item in host.in_use() if item is not engine.contexts[0].scratch] == []
+    assert host.in_use() == []
 
 
 def test_one_context_goes_on_where_a_second_has_no_memory(
