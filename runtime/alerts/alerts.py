@@ -13,6 +13,11 @@ class Alerts:
     def __init__(self, monitor: AlertMonitor, targets: Sequence[EventTarget] = ()) -> None:
         self.monitor = monitor
         self.targets = tuple(targets)
+        self._others: list[EventTarget] = []
+
+    def tell_also(self, target: EventTarget) -> None:
+        """Have another target told of events from now on; whoever made it closes it."""
+        self._others.append(target)
 
     def judge(self, result: FrameResult) -> tuple[str, ...]:
         """Texts of the alerts that are on at `result`; events at it have been sent when this returns.
@@ -22,11 +27,11 @@ class Alerts:
         """
         events: tuple[AlertEvent, ...] = self.monitor.update(result)
         for event in events:
-            for target in self.targets:
+            for target in (*self.targets, *self._others):
                 target.send(event)
         return self.monitor.active(result.camera)
 
     def close(self) -> None:
-        """Close all targets."""
+        """Close the targets that it owns."""
         for target in self.targets:
             target.close()
