@@ -9,11 +9,13 @@ from collections.abc import Callable
 import typer
 
 from br2net import __version__
+from br2net.cli.benchmark import benchmark
 from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
 from br2net.cli.camera import camera
 from br2net.cli.detect import detect
+from br2net.cli.doctor import doctor
 from br2net.cli.evaluate import evaluate
 from br2net.cli.export import export
 from br2net.cli.inspect import inspect
@@ -30,7 +32,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, doctor)
 
 app = typer.Typer(
     name="br2net",

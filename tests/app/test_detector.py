@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from br2net import Detector
+from br2net import Camera, Detector
 from br2net.detector import BATCH
 from br2net.errors import ImageError, InputError, ModelError
 from br2net.runtime import InferenceOptions
@@ -122,6 +122,27 @@ def test_a_model_of_fixed_size_refuses_another_with_the_command(make_onnx: OnnxM
 def test_an_unknown_model_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither a file nor a shipped model"):
         Detector.load("telescope")
+
+
+def test_streaming_gives_each_frame_with_the_map_that_the_detector_makes_of_it(tiny_onnx: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), rng.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    with Detector.load(tiny_onnx, precision="fp32") as detector, Camera(tmp_path) as camera:
+        pairs = list(detector.stream(camera))
+        assert len(pairs) == 4
+        for index, (frame, blur) in enumerate(pairs):
+            assert np.array_equal(frame, cv2.imread(str(tmp_path / f"{index}.png")))
+            np.testing.assert_allclose(blur.map, detector(frame).map, atol=1e-6)
+
+
+def test_a_stream_that_is_left_can_be_taken_up_again(tiny_onnx: Path, tmp_path: Path) -> None:
+    for index in range(9):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((40, 60, 3), index, np.uint8))
+    with Detector.load(tiny_onnx) as detector, Camera(tmp_path) as camera:
+        first, _ = next(iter(detector.stream(camera)))
+        *_, (last, _) = detector.stream(camera)
+    assert (first[0, 0, 0], last[0, 0, 0]) == (0, 8)
 
 
 def test_a_map_left_on_the_gpu_is_that_of_the_network(tiny_onnx: Path, photograph: Frame) -> None:

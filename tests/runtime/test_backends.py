@@ -249,6 +249,18 @@ def test_a_graph_that_the_engine_cannot_load_is_a_backend_error(tiny_onnx: Path,
         open_backend(tiny_onnx, backend, FP32)
 
 
+def test_openvino_computes_in_several_threads_at_once_what_it_computes_in_one(tiny_onnx: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    batches = [a_batch(1) * (index / 12.0) for index in range(1, 13)]
+    with open_backend(tiny_onnx, "openvino", InferenceOptions(precision="fp32", streams=3)) as backend:
+        assert backend.concurrency == 3
+        with ThreadPoolExecutor(backend.concurrency) as threads:
+            maps = list(threads.map(backend.infer, batches))
+    for batch, blur in zip(batches, maps, strict=True):
+        np.testing.assert_allclose(blur, by_reference(tiny_onnx, batch), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["x.engine", "x.plan"])
 def test_only_tensorrt_reads_an_engine(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"ftrt" + bytes(60))
