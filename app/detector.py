@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from br2net.blur_map import BlurMap
 from br2net.errors import ImageError
+from br2net.loading import load_backend
 from br2net.runtime.backend import Backend, InferenceOptions
-from br2net.runtime.backends import open_backend
 from br2net.runtime.images import read_image
 from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.postprocessing import to_frame_size
 from br2net.runtime.preprocessing import preprocess
-from br2net.zoo import DEFAULT_MODEL, find_model
+from br2net.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from br2net.runtime.camera import Camera
@@ -55,11 +55,11 @@ class Detector:
         threads: int = 0,
         streams: int = 1,
     ) -> "Detector":
-        """Load a model.
+        """Load a model; on a machine with an NVIDIA GPU as an engine, built at the first call and kept for later ones.
 
         Args:
             model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint.
-            backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` (engines) or `torch` (checkpoints).
+            backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` or `torch` (checkpoints).
             device: `auto`, or a device by the backend's name for it.
             precision: `auto` for what the device does best, or `fp32`, `bf16`, `fp16` where the backend has it.
             size: input `(width, height)` in pixels, multiples of 32; None for the model's default.
@@ -69,9 +69,7 @@ class Detector:
         Raises:
             Br2netError: one of its classes; the sentence says what was wrong and what to do.
         """
-        return cls(
-            open_backend(find_model(model), backend, InferenceOptions(device, precision, size, threads, streams))
-        )
+        return cls(load_backend(model, backend, InferenceOptions(device, precision, size, threads, streams)))
 
     @property
     def metadata(self) -> ModelMetadata:
