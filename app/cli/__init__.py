@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from br2net import __version__
+from br2net.cli.benchmark import benchmark
 from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
@@ -32,7 +33,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk, doctor)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, doctor)
 
 app = typer.Typer(
     name="br2net",
