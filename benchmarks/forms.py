@@ -95,7 +95,7 @@ def main() -> None:
         )
     if len(sys.argv) > 1:
         environment = {
-            "processor": _processor(),
+            "processor": processor(),
             "threads": cv2.getNumberOfCPUs(),
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "onnxruntime-gpu", "openvino", "numpy", "opencv-python")},
@@ -104,7 +104,7 @@ def main() -> None:
         write_text(Path(sys.argv[1]), json.dumps(result, indent=2) + "\n")
 
 
-def _processor() -> str:
+def processor() -> str:
     """Name of the processor, with the instructions that decide which precision is fast."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -112,7 +112,11 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     facts = {key.strip(): value.strip() for key, value in facts.items()}
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split()]
+    flags = [
+        flag
+        for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+        if flag in facts.get("flags", "").split()
+    ]
     return f"{facts.get('model name', platform.machine())} ({', '.join(flags) or 'no vector extensions known'})"
 
 

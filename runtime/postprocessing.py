@@ -25,17 +25,17 @@ class Pictures:
 
     Attributes:
         map: float32 `(height, width)`, 0..1.
-        grey: uint8 `(height, width)`, 255 = blurred.
-        histogram: int64 `(256,)`, pixels of each grey level.
         blurred_fraction: share of the pixels with a map of at least 0.5, 0..1.
         overlay: uint8 `(height, width, 3)` BGR; None where no frame was given.
+        grey: uint8 `(height, width)`, 255 = blurred; None where it was not asked for.
+        histogram: int64 `(256,)`, pixels of each grey level; likewise.
     """
 
     map: Map
-    grey: NDArray[np.uint8]
-    histogram: NDArray[np.int64]
     blurred_fraction: float
     overlay: Frame | None
+    grey: NDArray[np.uint8] | None
+    histogram: NDArray[np.int64] | None
 
 
 def postprocess(
@@ -45,9 +45,11 @@ def postprocess(
     *,
     frame: Frame | None = None,
     opacity: float = LARGEST_OPACITY,
+    grey: bool = False,
+    histogram: bool = False,
     threads: int = 0,
 ) -> Pictures:
-    """All pictures of a map in one pass: what a live view needs of each frame.
+    """All that is wanted of a network's map, in one pass.
 
     Args:
         blur: float32 `(h, w)`, as the network gives it.
@@ -55,32 +57,35 @@ def postprocess(
         height: of the frame, pixels.
         frame: uint8 `(height, width, 3)` BGR, for an overlay.
         opacity: of the tint where the map is 1; 0..1.
+        grey: whether grey levels are wanted.
+        histogram: whether their histogram is.
         threads: of the compiled library, at most; 0 for OMP_NUM_THREADS, else all processors.
     """
     if not is_available():
         full = to_frame_size(blur, width, height)
-        grey = to_grey(full)
         tinted = None if frame is None else overlay(frame, full, opacity)
+        levels = to_grey(full) if grey or histogram else None
+        counts = np.bincount(levels.ravel(), minlength=256) if histogram and levels is not None else None
         fraction = float(np.count_nonzero(full >= THRESHOLD) / full.size)
-        return Pictures(full, grey, np.bincount(grey.ravel(), minlength=256), fraction, tinted)
+        return Pictures(full, fraction, tinted, levels if grey else None, counts)
     full = np.empty((height, width), np.float32)
-    grey = np.empty((height, width), np.uint8)
-    histogram = np.zeros(256, np.int64)
     tinted = None if frame is None else np.empty((height, width, 3), np.uint8)
+    levels = np.empty((height, width), np.uint8) if grey else None
+    counts = np.zeros(256, np.int64) if histogram else None
     blurred = cpu.postprocess(
         blur,
         width,
         height,
         full_map=full,
-        grey=grey,
+        grey=levels,
         overlay=tinted,
-        histogram=histogram,
+        histogram=counts,
         frame=frame,
         opacity=opacity,
         tint_bgr=TINT_BGR,
         threads=threads,
     )
-    return Pictures(full, grey, histogram, blurred / full.size, tinted)
+    return Pictures(full, blurred / full.size, tinted, levels, counts)
 
 
 def to_frame_size(blur: Map, width: int, height: int, *, threads: int = 0) -> Map:

@@ -32,7 +32,7 @@ class MapRows {
  private:
   const float* enlarged_across(int y) {
     if (made_[y % 2] != y) {
-      rows::map_across(map_ + static_cast<int64_t>(y) * width_, across_.near.data(), across_.far.data(), across_.near_weight.data(),
+      rows::map_across(map_ + static_cast<int64_t>(y) * width_, width_, across_.near.data(), across_.far.data(), across_.near_weight.data(),
                        across_.far_weight.data(), static_cast<int>(across_.near.size()), rows_[y % 2].data());
       made_[y % 2] = y;
     }
@@ -58,6 +58,7 @@ void postprocess(const float* map, int map_width, int map_height, const Frame& f
   in_parallel(height, kLeastPixels / width + 1, threads, [&](int begin, int end) {
     MapRows rows(map, map_width, across, down);
     std::vector<float> own(pictures.map ? 0 : width);
+    std::vector<uint8_t> own_grey(pictures.grey ? 0 : width);
     std::vector<int16_t> weights(pictures.overlay ? 3 * width : 0);
     std::vector<uint32_t> levels(pictures.histogram ? 4 * 256 : 0);
     int64_t blurred = 0;
@@ -70,8 +71,11 @@ void postprocess(const float* map, int map_width, int map_height, const Frame& f
         rows.row(y, row);
       }
       if (pictures.blurred) blurred += rows::count_blurred(row, width);
-      if (pictures.histogram) rows::count_levels(row, width, levels.data());
-      if (pictures.grey) rows::to_grey(row, width, pictures.grey + offset);
+      if (pictures.grey || pictures.histogram) {
+        uint8_t* grey = pictures.grey ? pictures.grey + offset : own_grey.data();
+        rows::to_grey(row, width, grey);
+        if (pictures.histogram) rows::count_levels(grey, width, levels.data());
+      }
       if (pictures.overlay) {
         rows::tint_row(row, pictures.opacity, frame.pixels + y * frame.pitch, tint.data(), width, weights.data(),
                        pictures.overlay + 3 * offset);

@@ -1,6 +1,8 @@
 // From a frame to network input in one pass over the frame: each of its rows is read once, summed across, and added to the rows of
 // the input that it lies in, while it is in the nearest cache. A frame that grows takes a second step, from the first one's pixels.
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -17,23 +19,26 @@ constexpr int kLeastPixels = 1 << 16;  // a thread that does less costs more tha
 // Rows of a frame as blue, green, red.
 class FrameRows {
  public:
-  explicit FrameRows(const Frame& frame) : frame_(frame), pixels_(frame.format == kBgr ? 0 : 3 * frame.width) {}
+  explicit FrameRows(const Frame& frame) : frame_(frame) {
+    for (auto& pixels : pixels_) pixels.resize(frame.format == kBgr ? 0 : 3 * frame.width);
+  }
 
-  // Row y, until the next call.
+  // Row y; the one before stays valid.
   const uint8_t* row(int y) {
     const uint8_t* source = frame_.pixels + y * frame_.pitch;
     if (frame_.format == kBgr) return source;
+    uint8_t* pixels = pixels_[y % 2].data();
     if (frame_.format == kNv12) {
-      rows::nv12_to_bgr(source, frame_.chroma + (y / 2) * frame_.chroma_pitch, frame_.width, pixels_.data());
+      rows::nv12_to_bgr(source, frame_.chroma + (y / 2) * frame_.chroma_pitch, frame_.width, pixels);
     } else {
-      rows::yuyv_to_bgr(source, frame_.width, pixels_.data());
+      rows::yuyv_to_bgr(source, frame_.width, pixels);
     }
-    return pixels_.data();
+    return pixels;
   }
 
  private:
   const Frame& frame_;
-  std::vector<uint8_t> pixels_;
+  std::vector<uint8_t> pixels_[2];
 };
 
 // Weights across in which every output has the same number of taps within the row: those that are missing weigh nothing.
@@ -50,12 +55,30 @@ struct EvenTaps {
   std::vector<float> weight;
 };
 
+// All that follows from the sizes alone.
+struct Geometry {
+  Geometry(int frame_width, int frame_height, int width, int height)
+      : sizes{frame_width, frame_height, width, height}, plan(frame_width, frame_height, width, height), taps(plan.across, frame_width) {}
+  std::array<int, 4> sizes;
+  Plan plan;
+  EvenTaps taps;
+};
+
+// That of this thread's last call where the sizes are the same: a camera's frames all are.
+const Geometry& geometry_of(const Frame& frame, const Input& input) {
+  static thread_local std::unique_ptr<const Geometry> last;
+  if (!last || last->sizes != std::array<int, 4>{frame.width, frame.height, input.width, input.height}) {
+    last = std::make_unique<const Geometry>(frame.width, frame.height, input.width, input.height);
+  }
+  return *last;
+}
+
 // Rows of summed pixels of a frame that is shrunk by area.
 class AreaRows {
  public:
   AreaRows(const Frame& frame, const Plan& plan, const EvenTaps& taps)
       : frame_(frame), plan_(plan), taps_(taps), source_(frame), floats_(kLanes * plan.across.shrunk),
-        upper_(3 * frame.width + 1), lower_(upper_), sums_(floats_) {
+        tile_(2 * rows::tile_floats(plan.across.taps)), sums_(floats_) {
     for (auto& row : across_) row.resize(floats_);
   }
 
@@ -77,10 +100,9 @@ class AreaRows {
   const float* summed_across(int y) {
     if (made_[y % kKept] != y) {
       const int next = std::min(y + 1, frame_.height - 1);
-      rows::to_floats(source_.row(y), 3 * frame_.width, upper_.data());
-      if (next != y) rows::to_floats(source_.row(next), 3 * frame_.width, lower_.data());
-      rows::sum_across(upper_.data(), lower_.data(), taps_.start.data(), taps_.weight.data(), plan_.across.taps,
-                       plan_.across.shrunk, across_[y % kKept].data(), across_[(y + 1) % kKept].data());
+      const uint8_t* upper = source_.row(y);
+      rows::sum_across(upper, next == y ? upper : source_.row(next), taps_.start.data(), taps_.weight.data(), plan_.across.taps,
+                       plan_.across.shrunk, tile_.data(), across_[y % kKept].data(), across_[(y + 1) % kKept].data());
       made_[(y + 1) % kKept] = next == y ? -1 : next;
       made_[y % kKept] = y;
     }
@@ -92,7 +114,7 @@ class AreaRows {
   const EvenTaps& taps_;
   FrameRows source_;
   int floats_;
-  std::vector<float> upper_, lower_, sums_, across_[kKept];
+  std::vector<float> tile_, sums_, across_[kKept];
   int made_[kKept] = {-1, -1, -1, -1};
 };
 
@@ -146,9 +168,10 @@ void write_row(const float* sums, float factor, float bias, const Input& input, 
 int least_rows(int64_t pixels, int rows) { return static_cast<int>(kLeastPixels * rows / std::max<int64_t>(pixels, 1)) + 1; }
 
 void preprocess(const Frame& frame, const Input& input, int threads) {
-  const Plan plan(frame.width, frame.height, input.width, input.height);
+  const Geometry& geometry = geometry_of(frame, input);
+  const Plan& plan = geometry.plan;
+  const EvenTaps& taps = geometry.taps;
   const int64_t pixels = std::max(static_cast<int64_t>(frame.width) * frame.height, static_cast<int64_t>(input.width) * input.height);
-  const EvenTaps taps(plan.across, frame.width);
   Frame source = frame;
   std::vector<uint8_t> shrunk;
   if (plan.grows() && plan.shrinks()) {

@@ -7,12 +7,11 @@ namespace br2net::rows {
 
 constexpr int kLanes = 4;  // a summed pixel: blue, green, red and one that means nothing
 
-void to_floats(const uint8_t* bytes, int count, float* floats);
-
-// Two rows of pixels summed across into two rows of `width` summed pixels. One number after each row's last pixel is read, too.
-// `start` and `weight` (`taps` for each output) must lie within the row.
-void sum_across(const float* upper, const float* lower, const int32_t* start, const float* weight, int taps, int width,
-                float* upper_sums, float* lower_sums);
+// Two rows of pixels summed across into two rows of `width` summed pixels. `start` (ascending) and `weight` (`taps` for each output)
+// must lie within the row. `tile`: room for 2 * tile_floats(taps).
+void sum_across(const uint8_t* upper, const uint8_t* lower, const int32_t* start, const float* weight, int taps, int width,
+                float* tile, float* upper_sums, float* lower_sums);
+int tile_floats(int taps);
 
 // sums = (or +=) row * weight, over `count` floats.
 void set_weighted(float* sums, const float* row, float weight, int count);
@@ -35,14 +34,14 @@ void nv12_to_bgr(const uint8_t* luma, const uint8_t* chroma, int width, uint8_t*
 void yuyv_to_bgr(const uint8_t* row, int width, uint8_t* pixels);
 
 // A row of a map: linearly across, then down; within 0..1.
-void map_across(const float* row, const int32_t* near, const int32_t* far, const float* near_weight, const float* far_weight,
+void map_across(const float* row, int length, const int32_t* near, const int32_t* far, const float* near_weight, const float* far_weight,
                 int width, float* result);
 void map_down(const float* near, float near_weight, const float* far, float far_weight, int width, float* result);
 void clip_map(const float* row, int width, float* result);
 
 void to_grey(const float* map, int width, uint8_t* grey);
 int64_t count_blurred(const float* map, int width);
-void count_levels(const float* map, int width, uint32_t* four_histograms);
+void count_levels(const uint8_t* grey, int width, uint32_t* four_histograms);
 // `weights`: room for 3 * width. `tint`: blue, green, red, again and again, 3 * width.
 void tint_row(const float* map, float opacity, const uint8_t* frame, const int16_t* tint, int width, int16_t* weights,
               uint8_t* result);

@@ -56,33 +56,36 @@ def test_a_map_of_any_size_fits_any_frame(own: tuple[int, int], wanted: tuple[in
 @pytest.mark.parametrize(("own", "wanted"), SIZES)
 def test_all_pictures_of_one_pass_agree_with_numpy(own: tuple[int, int], wanted: tuple[int, int]) -> None:
     frame = noise(*wanted)
-    made = postprocess(random_map(*own), *wanted, frame=frame)
+    made = postprocess(random_map(*own), *wanted, frame=frame, grey=True, histogram=True)
+    assert made.grey is not None and made.overlay is not None
     levels = made.map.astype(np.float64) * 255.0
     assert np.abs(made.grey - levels).max() <= 0.5 + 1e-4
     np.testing.assert_array_equal(made.histogram, np.bincount(made.grey.ravel(), minlength=256))
     assert made.blurred_fraction == np.mean(made.map >= 0.5)
     weight = made.map[:, :, None].astype(np.float64) * 0.6
-    assert made.overlay is not None
     np.testing.assert_allclose(made.overlay, weight * TINT_BGR + (1.0 - weight) * frame, atol=0.52)
 
 
 def test_the_pictures_are_those_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     blur, frame = random_map(96, 64), noise(333, 211)
-    compiled = postprocess(blur, 333, 211, frame=frame)
+    compiled = postprocess(blur, 333, 211, frame=frame, grey=True, histogram=True)
     monkeypatch.setenv("BR2NET_NATIVE", "0")
-    usual = postprocess(blur, 333, 211, frame=frame)
+    usual = postprocess(blur, 333, 211, frame=frame, grey=True, histogram=True)
     np.testing.assert_allclose(compiled.map, usual.map, atol=1e-3)
     for ours, theirs in [(compiled.grey, usual.grey), (compiled.overlay, usual.overlay)]:
         assert ours is not None and theirs is not None
         assert np.abs(ours.astype(np.int16) - theirs).max() <= 1
+    assert compiled.histogram is not None and usual.histogram is not None
+    assert compiled.histogram.sum() == usual.histogram.sum()
     assert compiled.blurred_fraction == pytest.approx(usual.blurred_fraction, abs=1e-3)
 
 
 @pytest.mark.parametrize("native", ["0", "1"])
-def test_without_a_frame_there_is_no_overlay(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_was_asked_for_is_made(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BR2NET_NATIVE", native)
-    made = postprocess(np.full((2, 2), 0.5, np.float32), 4, 4)
-    assert made.overlay is None
+    made = postprocess(np.full((2, 2), 0.5, np.float32), 4, 4, histogram=True)
+    assert made.overlay is None and made.grey is None
+    assert made.histogram is not None
     assert (made.blurred_fraction, made.histogram[128]) == (1.0, 16)
 
 
@@ -95,7 +98,10 @@ def same(ours: Pictures, theirs: Pictures) -> bool:
 @pytest.mark.parametrize("size", [(1280, 720), (77, 1500)])
 def test_threads_change_nothing(size: tuple[int, int]) -> None:
     blur, frame = random_map(64, 64), noise(*size)
-    assert same(postprocess(blur, *size, frame=frame, threads=1), postprocess(blur, *size, frame=frame, threads=5))
+    one, five = (
+        postprocess(blur, *size, frame=frame, grey=True, histogram=True, threads=threads) for threads in (1, 5)
+    )
+    assert same(one, five)
 
 
 def test_rows_of_a_frame_may_lie_apart() -> None:
@@ -107,9 +113,9 @@ def test_rows_of_a_frame_may_lie_apart() -> None:
 
 
 def test_not_a_number_stays_one_and_is_black() -> None:
-    made = postprocess(np.full((3, 3), np.nan, np.float32), 3, 3, frame=noise(3, 3))
+    made = postprocess(np.full((3, 3), np.nan, np.float32), 3, 3, frame=noise(3, 3), grey=True)
     assert np.isnan(made.map).all()
-    assert not made.grey.any()
+    assert made.grey is not None and not made.grey.any()
     np.testing.assert_array_equal(made.overlay, noise(3, 3))
 
 
