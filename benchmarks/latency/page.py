@@ -136,9 +136,7 @@ def _tiles(report: Report) -> str:
         return ""
     tiles = [(milliseconds(best.per_image_ms), "per image", "median, whole way")]
     if best.faster_than_paper is not None:
-        tiles.append(
-            (f"{_times(best.faster_than_paper.median)}×", "× paper's speed", "its configuration, here")
-        )
+        tiles.append((f"{_times(best.faster_than_paper.median)}×", "× paper's speed", "its configuration, here"))
     most = max((item.images_per_second for row in report.rows for item in row.throughput), default=0.0)
     if most:
         tiles.append((f"{most:.0f}", "images/s", "with several streams"))
