@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from br2net import __version__
+from br2net.cli.benchmark import benchmark
 from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
@@ -20,6 +21,7 @@ from br2net.cli.export import export
 from br2net.cli.inspect import inspect
 from br2net.cli.models import models
 from br2net.cli.train import train
+from br2net.cli.watching import PortAfterWeb
 from br2net.errors import Br2netError
 
 EXTRAS = {
@@ -31,7 +33,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk, doctor)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, doctor)
 
 app = typer.Typer(
     name="br2net",
@@ -60,7 +62,7 @@ def _stoppable(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 for verb in VERBS:
-    app.command()(_stoppable(verb))
+    app.command(cls=PortAfterWeb if verb is camera else None)(_stoppable(verb))
 
 
 def _print_version(wanted: bool) -> None:

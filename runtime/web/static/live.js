@@ -68,13 +68,13 @@ function hear(message) {
 function figures(record) {
   number("blurred", percent(record.blurred_fraction), "%");
   number("sharpness", record.sharpness == null ? "–" : compact(record.sharpness), "");
-  const stages = { ...record.stages };
+  const stages = Object.fromEntries(STAGES.map((stage) => [stage, record.stages[`${stage}_ms`]]));
   const known = STAGES.reduce((sum, stage) => sum + (stages[stage] ?? 0), 0);
   stages.waiting = Math.max(0, (record.latency_ms ?? 0) - known);
   stages.total = record.latency_ms ?? 0;
   smoothed ??= stages;
   for (const name of Object.keys(stages)) smoothed[name] += 0.1 * ((stages[name] ?? 0) - smoothed[name]);
-  regions(record.regions);
+  regions(record.regions ?? {});
   const badge = at("active");
   badge.hidden = !record.alerts.length;
   badge.textContent = record.alerts.join(" · ");
@@ -106,8 +106,9 @@ function regions(values) {
   names.forEach((name, index) => {
     const [label, bar, value] = list.children[index].children;
     label.textContent = name;
-    bar.style.setProperty("--at", `${percent(values[name])}%`);
-    value.textContent = `${percent(values[name])} %`;
+    const share = percent(values[name].blurred_fraction);
+    bar.style.setProperty("--at", `${share}%`);
+    value.textContent = `${share} %`;
   });
 }
 
@@ -157,12 +158,16 @@ function notice(text) {
   at("notice").textContent = text;
 }
 
-function showRecording({ available, on, seconds }) {
+let failure = null;
+function showRecording({ available, on, seconds, file, failure: reason }) {
+  if (reason && reason !== failure) toast(reason);
+  failure = reason;
   const button = at("record");
   button.hidden = !available;
   button.setAttribute("aria-pressed", String(on));
   button.lastElementChild.textContent = on ? "Stop" : "Record";
   at("rec").hidden = !on;
+  at("rec").title = file ?? "";
   at("rec").lastElementChild.textContent = seconds == null ? "" : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 }
 

@@ -13,7 +13,7 @@ from br2net.runtime.camera.camera import CameraStatistics
 from br2net.runtime.pipeline.result import FrameResult
 from br2net.runtime.web import About, WebPage
 from tests.runtime.web.browser import Browser
-from tests.runtime.web.conftest import LEVELS, TOKEN, FakeRecorder, PageMaker, result
+from tests.runtime.web.conftest import LEVELS, TOKEN, FakeRecorder, PageMaker, judged, result
 
 NewTab = Callable[[], Browser]
 LEFT, MIDDLE, RIGHT = 1 / 12, 0.5, 11 / 12  # inside of the three bands, away from where they blend
@@ -167,12 +167,12 @@ def test_alerts_are_listed_as_they_happen(tab: Browser, make_page: PageMaker) ->
     rules = parse_rules(["blurred > 0.6"])
     page = make_page(About(("bench",), "mobile", "cpu", rules))
     alerts = Alerts(AlertMonitor(rules), [page])
-    show(tab, page, alerts.apply(result()))
+    show(tab, page, judged(alerts, result()))
     tab.wait("document.querySelector('#rules').innerText.includes('off')")
-    page.write(alerts.apply(result(1, blurred_fraction=0.9)))
+    page.write(judged(alerts, result(1, blurred_fraction=0.9)))
     tab.wait("document.querySelector('#rules .state.on')")
     tab.wait("document.querySelector('#active').innerText === 'blurred > 0.6'")
-    page.write(alerts.apply(result(2, blurred_fraction=0.1)))
+    page.write(judged(alerts, result(2, blurred_fraction=0.1)))
     tab.wait("document.querySelectorAll('#events li').length === 2")
     assert tab.run("[...document.querySelectorAll('#events li')].map(e => e.className)") == ["off", "on"]
     tab.wait("document.querySelector('#active').hidden")
@@ -183,7 +183,7 @@ def test_what_is_named_like_markup_stays_text(tab: Browser, make_page: PageMaker
     rules = parse_rules([f"blurred[{name}] > 0.1"], [name])
     page = make_page(About((name,), name, name, rules))
     alerts = Alerts(AlertMonitor(rules), [page])
-    show(tab, page, alerts.apply(result(camera=name, regions={name: 0.9})))
+    show(tab, page, judged(alerts, result(camera=name, regions={name: 0.9})))
     tab.wait("document.querySelector('#events li')")
     assert tab.run("document.querySelectorAll('img').length") == 1  # the logo
     assert name in tab.run("document.querySelector('#regions').innerText")
@@ -276,8 +276,8 @@ def test_the_token_opens_the_page(new_tab: NewTab, make_page: PageMaker) -> None
     page = make_page(token=TOKEN)
     page.write(result())
     tab.open(page.url)
-    tab.wait("document.querySelector('[name=token]')")
-    assert tab.run("getComputedStyle(document.querySelector('.wrong')).display") == "none"
+    wrong = "document.querySelector('.wrong') && getComputedStyle(document.querySelector('.wrong')).display"
+    tab.wait(f"({wrong}) === 'none'")
     tab.type("[name=token]", "wrong")
     tab.click("button")
     tab.wait(
