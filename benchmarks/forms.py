@@ -112,7 +112,11 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     facts = {key.strip(): value.strip() for key, value in facts.items()}
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split()]
+    flags = [
+        flag
+        for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+        if flag in facts.get("flags", "").split()
+    ]
     return f"{facts.get('model name', platform.machine())} ({', '.join(flags) or 'no vector extensions known'})"
 
 
