@@ -39,7 +39,7 @@ def page(report: Report) -> str:
         warnings=_warnings(report),
         tiles=_tiles(report),
         frame=report.frame.replace("x", "×"),
-        table=tables.main_table(report),
+        table=tables.main_table(report) + tables.all_percentiles(report.rows),
         sections="".join(_sections(report)),
         published=tables.published(),
         method=escape(tables.method(report)),
@@ -136,9 +136,7 @@ def _tiles(report: Report) -> str:
         return ""
     tiles = [(milliseconds(best.per_image_ms), "per image", "median, whole way")]
     if best.faster_than_paper is not None:
-        tiles.append(
-            (f"{_times(best.faster_than_paper.median)}×", "× paper's speed", "its configuration, here")
-        )
+        tiles.append((f"{_times(best.faster_than_paper.median)}×", "speed-up", "over the paper's way"))
     most = max((item.images_per_second for row in report.rows for item in row.throughput), default=0.0)
     if most:
         tiles.append((f"{most:.0f}", "images/s", "with several streams"))
