@@ -154,12 +154,16 @@ def _read_bytes(path: Path) -> bytes:
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's and FFmpeg's own logs off stderr meanwhile: the error raised here says it once."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when FFmpeg is first used
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging = getattr(cv2.utils, "logging", None)  # OpenCV 4.6, which Debian and JetPack bring, has none
+    if logging is None:
+        yield
+        return
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)
 
 
 def _refuse_damaged(source: str, data: bytes) -> None:

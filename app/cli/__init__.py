@@ -21,6 +21,7 @@ from br2net.cli.export import export
 from br2net.cli.inspect import inspect
 from br2net.cli.models import models
 from br2net.cli.train import train
+from br2net.cli.watching import PortAfterWeb
 from br2net.errors import Br2netError
 
 EXTRAS = {
@@ -61,7 +62,7 @@ def _stoppable(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 for verb in VERBS:
-    app.command()(_stoppable(verb))
+    app.command(cls=PortAfterWeb if verb is camera else None)(_stoppable(verb))
 
 
 def _print_version(wanted: bool) -> None:

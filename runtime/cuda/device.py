@@ -187,7 +187,7 @@ class PycudaDevice:
                 self._orphans.popleft().close()
 
     def close(self) -> None:
-        """Free everything that is still open, the latest first; a second time does no harm.
+        """Wait for all streams and free everything that is still open, the latest first; a second time does no harm.
 
         Raises:
             CudaError: if another thread is inside `active`.
@@ -196,7 +196,12 @@ class PycudaDevice:
             return
         if self.context.fault is None:
             with self._inside():
-                for resource in reversed(list(self._owned.values())):
+                everything = list(self._owned.values())
+                for stream in everything:
+                    if isinstance(stream, PycudaStream):
+                        with suppress(CudaError):
+                            stream.synchronize()  # nothing is freed that its work still uses
+                for resource in reversed(everything):
                     with suppress(CudaError):
                         resource.close()
         self._owned.clear()

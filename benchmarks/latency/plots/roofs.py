@@ -8,6 +8,7 @@ from br2net.benchmarks.latency.record import LayerTime, Row
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.report.canvas import Canvas, Scale, legend
 
+SMALLEST_SHARE = 0.001
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 500, 66, 96, 18, 48
 
 
@@ -17,8 +18,7 @@ def roofline(rows: Sequence[Row], peaks: Peaks) -> str:
     A disc's area is the time that a step takes. The roofs are the measured GEMM of each precision and the measured copies:
     out of memory, and out of the cache that is fastest.
     """
-    shown = [(row, [layer for layer in row.layers if layer.macs and layer.bytes_moved]) for row in rows]
-    shown = [(row, layers) for row, layers in shown if layers]
+    shown = [(row, layers) for row in rows if (layers := _worth_showing(row.layers))]
     points = [layer for _, layers in shown for layer in layers]
     used = {layer.precision for layer in points}
     roofs = {name: rate for name, rate in peaks.macs_per_second.items() if name in used or name == "fp32"}
@@ -46,6 +46,12 @@ def roofline(rows: Sequence[Row], peaks: Peaks) -> str:
             canvas.circle(at, radius, f"{SERIES[index % len(SERIES)]} see-through ringed", _tip(layer))
     names = [(SERIES[index % len(SERIES)], row.label) for index, (row, _) in enumerate(shown)]
     return legend(names) + canvas.svg()
+
+
+def _worth_showing(layers: Sequence[LayerTime]) -> list[LayerTime]:
+    """Those that multiply and take at least a thousandth of the time."""
+    least = sum(layer.ms for layer in layers) * SMALLEST_SHARE
+    return [layer for layer in layers if layer.macs and layer.bytes_moved and layer.ms >= least]
 
 
 def _slope(canvas: Canvas, x: Scale, y: Scale, bandwidth: float, top: float, kind: str) -> None:
