@@ -94,8 +94,8 @@ def _sections(report: Report) -> list[str]:
         if looked_into:
             parts += [
                 f'<figure class="wide">{roofline(looked_into, report.peaks)}</figure>',
-                '<p class="quiet">Each disc is a step of the network as it was executed, its area the time it takes; steps that '
-                "take less than a thousandth of the time are left out. The higher below its roof, the nearer to the limit.</p>",
+                '<p class="quiet">Each disc is a step of the network as it was executed, its area its time; steps that '
+                "take less than a thousandth of the time are left out. The nearer to its roof, the better.</p>",
                 *(tables.farthest_layers(row) for row in looked_into),
             ]
     if any(row.throughput for row in rows):
