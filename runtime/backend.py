@@ -73,6 +73,7 @@ class Backend(ABC):
         metadata: what the model says of itself.
         width, height: of its input, pixels.
         concurrency: how many threads may call `infer` at the same time.
+        threads: of the CPU, as asked, for what is done before and after it, too; 0 for all.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Backend(ABC):
     metadata: ModelMetadata
     width: int
     height: int
+    threads: int = 0
     fixed_batch: int | None = None
     concurrency: int = 1
 

@@ -109,7 +109,8 @@ class Slot:
     def _new_lane(self) -> Lane:
         own, mapped = self._owned.enter_context, self._mapped
         buffers = [own(self._cuda.host_buffer(size, mapped=mapped)) for size in (self._input_bytes, self._output_bytes)]
-        return Lane(buffers[0], buffers[1], *(own(self._cuda.event(timed=True)) for _ in range(5)))
+        began, taken, started, computed, done = (own(self._cuda.event(timed=True)) for _ in range(5))
+        return Lane(buffers[0], buffers[1], began, taken, started, computed, done)
 
     @property
     def is_idle(self) -> bool:
