@@ -125,7 +125,8 @@ class Detector:
             InputError: if the backend keeps no maps on a GPU.
         """
         backend = self._backend
-        batch = preprocess([_to_frame(frame)], backend.width, backend.height, backend.metadata.normalisation)
+        normalisation, threads = backend.metadata.normalisation, backend.threads
+        batch = preprocess([_to_frame(frame)], backend.width, backend.height, normalisation, threads=threads)
         return backend.infer_on_device(batch)
 
     def stream(self, camera: "Camera", options: "PipelineOptions | None" = None) -> Iterator[tuple[Frame, BlurMap]]:
