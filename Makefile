@@ -37,9 +37,9 @@ lint:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-native: ## the C++ part
-	cmake -S . -B build/cmake -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/cmake --parallel 2
+native: ## the C++ part, where the installation builds it, with the libraries for tests
+	cmake -S . -B build/native -DCMAKE_BUILD_TYPE=Release -DBR2NET_TESTBED=ON
+	cmake --build build/native --parallel 2
 
 tests:
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(TEST_ARGS)
@@ -53,7 +53,7 @@ $(VENV)/.installed: $(SETUP) constraints.txt
 	touch $@
 
 # setuptools packs what an earlier build left in build/lib, modules that are gone included.
-$(DEMO_VENV)/.installed: $(SETUP) $(shell find app runtime -name '*.py' -o -name '*.onnx')
+$(DEMO_VENV)/.installed: $(SETUP) $(shell find app runtime -name '*.py' -o -name '*.onnx' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 	test -x $(DEMO_BIN)/python || $(PYTHON) -m venv $(DEMO_VENV)
 	rm -rf build/lib
 	$(DEMO_BIN)/pip install --quiet $(PIP_ARGS) '.[demo]'

@@ -108,7 +108,7 @@ def camera(
         summary_text,
         tell,
     )
-    from br2net.cli.watching import WatchOptions, make_alerts, make_page
+    from br2net.cli.watching import WatchOptions, make_alerts, make_page, warnings_told
     from br2net.detector import Detector
     from br2net.runtime.camera import BufferPolicy, CameraOptions
     from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
@@ -121,6 +121,7 @@ def camera(
     waits = all(item.policy is BufferPolicy.WAIT for item in cameras)
     console = Console(stderr=True)
     with ExitStack() as stack:
+        stack.enter_context(warnings_told(partial(tell, console)))
         alerts = make_alerts(watch, [item.name for item in regions], stack)
         options = PipelineOptions(smooth, regions, alerts)
         detector = stack.enter_context(

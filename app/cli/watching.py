@@ -1,8 +1,9 @@
 """What `br2net camera` tells the outside world: alerts, and the page to watch."""
 
+import logging
 import re
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,22 @@ class PortAfterWeb(TyperCommand):
             if text == "--web" and "--" not in args[:position] and not PORT.fullmatch(following):
                 filled.append(DEFAULT_PORT)
         return super().parse_args(ctx, filled)
+
+
+@contextmanager
+def warnings_told(say: Callable[[str], None]) -> Iterator[None]:
+    """Within, what this package logs as a warning, as a broker that went away, is said by `say`."""
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    logger, teller = logging.getLogger("br2net"), Teller(logging.WARNING)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a run found, as it is kept: rows of figures, the machine, and how it was measured."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -275,9 +276,9 @@ def replace_row(rows: Sequence[Row], index: int, **changes: Any) -> list[Row]:
 
 
 def rounded(value: Any) -> Any:
-    """Floats to six significant digits: more is noise."""
+    """Floats to six significant digits, since more is noise; None for not-a-number, which JSON has no word for."""
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return None if math.isnan(value) else float(f"{value:.6g}")
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

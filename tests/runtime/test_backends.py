@@ -202,6 +202,10 @@ def test_a_precision_that_is_nowhere_is_refused() -> None:
         InferenceOptions(precision="fp7")
 
 
+def test_the_threads_that_were_asked_for_are_known_to_what_comes_before_and_after(tiny_onnx: Path) -> None:
+    assert open_backend(tiny_onnx, "openvino", InferenceOptions(threads=1)).threads == 1
+
+
 def test_a_negative_number_of_threads_is_refused() -> None:
     with pytest.raises(InputError, match="-1 threads"):
         InferenceOptions(threads=-1)

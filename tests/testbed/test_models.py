@@ -8,7 +8,9 @@ import onnx
 import pytest
 
 from br2net.builder.engine import build_engine
+from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.runtime.engine_file import parse_plan_header
+from br2net.zoo import find_model
 
 from .bench import Bench, Built
 
@@ -60,6 +62,23 @@ def test_the_plain_network_builds(bench: Bench) -> None:
 def test_free_batch_and_size_build_for_a_profile(bench: Bench) -> None:
     source = bench.export("mobile", "any", 256, any_size=True, batch=None)
     check(bench.build(source, "1:2:4", "256x256:384x256:640x640"))
+
+
+def test_a_one_file_model_builds_for_frames_of_many_sizes(tmp_path: Path) -> None:
+    trt = sys.modules["tensorrt_rtx"]
+    add_preprocessing(find_model("mobile"), tmp_path / "one.onnx")
+    log = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    parsed = parser.parse((tmp_path / "one.onnx").read_bytes())
+    assert parsed, [parser.get_error(index).desc() for index in range(parser.num_errors)]
+    ends = [(end.name, list(end.shape)) for end in (network.get_input(0), network.get_output(0))]
+    assert ends == [("frames", [-1, -1, -1, 3]), ("map", [-1, -1, -1])]
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    profile.set_shape("frames", (1, 64, 64, 3), (1, 720, 1280, 3), (2, 1080, 1920, 3))
+    config.add_optimization_profile(profile)
+    assert bytes(builder.build_serialized_network(network, config))[:4] == b"vtrt"
 
 
 def test_fp16_takes_half_of_the_weights_from_the_plan_of_the_mobile_network(bench: Bench) -> None:

@@ -73,11 +73,12 @@ function figures(record) {
   stages.waiting = Math.max(0, (record.latency_ms ?? 0) - known);
   stages.total = record.latency_ms ?? 0;
   smoothed ??= stages;
-  for (const name of Object.keys(stages)) smoothed[name] += 0.1 * ((stages[name] ?? 0) - smoothed[name]);
+  for (const name of Object.keys(stages)) smoothed[name] += 0.15 * ((stages[name] ?? 0) - smoothed[name]);
   regions(record.regions ?? {});
   const badge = at("active");
   badge.hidden = !record.alerts.length;
-  badge.textContent = record.alerts.join(" · ");
+  badge.textContent = record.alerts.length > 1 ? `${record.alerts[0]} +${record.alerts.length - 1}` : record.alerts[0] ?? "";
+  badge.title = record.alerts.join("\n");
 }
 
 function showTimes() {
@@ -118,7 +119,8 @@ function showState(message) {
   const changed = state?.camera !== message.camera;
   state = message;
   if (changed) smoothed = null;
-  at("camera").textContent = message.camera;
+  at("camera").textContent = short(message.camera);
+  at("camera").title = message.camera;
   const model = [message.model, message.backend].filter(Boolean).join(" · ");
   for (const line of document.querySelectorAll(".model")) line.textContent = model;
   document.title = `${message.camera} · BR²Net`;
@@ -127,7 +129,7 @@ function showState(message) {
   select.hidden = !many;
   at("camera").hidden = many;
   if (select.options.length !== message.cameras.length) {
-    select.replaceChildren(...message.cameras.map((name) => new Option(name, name)));
+    select.replaceChildren(...message.cameras.map((name) => new Option(short(name), name)));
   }
   select.value = message.camera;
   const texts = { ok: `Live · ${message.fps.toFixed(message.fps < 10 ? 1 : 0)} fps`, waiting: "Waiting", stalled: "No frames" };
@@ -139,9 +141,9 @@ function showState(message) {
     ? [
         `${count(counts.captured)} ${counts.captured === 1 ? "frame" : "frames"}`,
         `${count(counts.dropped + counts.skipped + counts.thinned)} left out`,
-        `${count(counts.damaged)} damaged`,
-        `${count(counts.reconnects)} ${counts.reconnects === 1 ? "reconnect" : "reconnects"}`,
-      ].join(" · ")
+        counts.damaged ? `${count(counts.damaged)} damaged` : "",
+        counts.reconnects ? `${count(counts.reconnects)} ${counts.reconnects === 1 ? "reconnect" : "reconnects"}` : "",
+      ].filter(Boolean).join(" · ")
     : "";
   showRecording(message.recording);
   showTimes();
@@ -204,8 +206,10 @@ function showAlerts() {
   }));
   at("events").replaceChildren(...mine.slice(-40).reverse().map((event) => {
     const time = element("time", "", new Date(event.timestamp * 1000).toLocaleTimeString([], { hour12: false }));
-    const detail = event.state === "on" ? worth(event) : `lasted ${duration(event.duration_s)}`;
-    return element("li", event.state, element("i"), time, element("span", "", `${event.alert} ${event.state}`), element("em", "", detail));
+    const detail = event.state === "on" ? `on · ${worth(event)}` : `off after ${duration(event.duration_s)}`;
+    const name = element("span", "", event.alert);
+    name.title = event.alert;
+    return element("li", event.state, element("i"), time, name, element("em", "", detail));
   }));
   const whole = state.rules.filter((rule) => rule.quantity === "blurred" && rule.region === null);
   chart.mark(intervals(mine, whole), whole.map((rule) => rule.threshold));
@@ -278,6 +282,7 @@ function toast(text) {
   toastTimer = setTimeout(() => { at("toast").hidden = true; }, 6000);
 }
 
+function short(name) { return name.replace(/^\w+:\/\//, ""); } // an address without its scheme
 function percent(fraction) { return fraction == null ? "–" : (100 * fraction).toFixed(0); }
 function count(number) { return number.toLocaleString("en").replaceAll(",", "\u202f"); }
 function compact(value) { return value >= 1000 ? `${(value / 1000).toFixed(1)}k` : value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toPrecision(2); }

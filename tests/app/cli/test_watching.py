@@ -134,6 +134,16 @@ def test_alerts_reach_file_webhook_lines_and_pictures(
     assert len(list(pictures.iterdir())) == 1
 
 
+def test_what_goes_wrong_outside_is_told_while_the_frames_go_on(br2net: Command, video: Path, tiny_onnx: Path) -> None:
+    with receiver() as (address, _):
+        pass  # nobody listens there any more
+    rule = ["--alert", "sharpness > 0.1", "--webhook", address]
+    ending = br2net("camera", video, "-m", tiny_onnx, *rule, "--json")
+    assert ending.code == 0
+    assert json.loads(ending.out)["frames"] == 10
+    assert ending.err.startswith("br2net: webhook: ")
+
+
 def ask(port: int, path: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:

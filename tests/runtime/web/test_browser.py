@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -155,6 +156,16 @@ def test_a_recording_that_cannot_start_says_why(new_tab: NewTab, make_page: Page
     text = tab.wait("!document.querySelector('#toast').hidden && document.querySelector('#toast').innerText")
     assert text == "Cannot write clip.mp4: No space left on device."
     assert all("507" in problem for problem in tab.problems)  # the browser's own note of the refused request
+
+
+def test_a_recording_that_ended_by_itself_says_why(tab: Browser, make_page: PageMaker) -> None:
+    recorder = FakeRecorder(recording=Path("clip.mp4"))
+    page = make_page(About(("bench",), "mobile", "cpu", recorder=recorder))
+    show(tab, page, result())
+    tab.wait("document.querySelector('#record').innerText.trim() === 'Stop'")
+    recorder.recording, recorder.failure = None, "clip.mp4 ended: No space left on device."
+    tab.wait("document.querySelector('#toast').innerText.includes('No space left')")
+    tab.wait("document.querySelector('#record').innerText.trim() === 'Record'")
 
 
 def test_without_a_recorder_there_is_no_button(tab: Browser, make_page: PageMaker) -> None:
