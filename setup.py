@@ -83,7 +83,7 @@ def compile_native() -> Path:
 
 def reason_of(error: Exception) -> str:
     """One clause: no CMake, no compiler, or the last line of what the compiler said."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename == "cmake":
         return "there was no cmake when this was installed"
     if isinstance(error, subprocess.CalledProcessError):
         lines = [line.strip() for line in (error.stdout + error.stderr).splitlines() if "rror" in line]

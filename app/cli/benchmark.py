@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from br2net.cli.options import DeviceOption, JsonOption, parse_size
+
+WIDTH = 112  # of the table: a file or a pipe has no width of its own
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -113,7 +116,11 @@ def benchmark(
         devices=tuple(_list(estimate)),
         command=shlex.join(["br2net", *sys.argv[1:]]),
     )
-    result = _run(plan) if sys.stderr.isatty() else run_benchmark(plan)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this, what there is is kept
+    try:
+        result = _run(plan) if sys.stderr.isatty() else run_benchmark(plan)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     page = None
     if report is not None:
         from br2net.benchmarks.latency.page import write_report
@@ -219,7 +226,8 @@ def _print_comparison(found: "Comparison") -> None:
 def _print(result: "Report", page: Path | None) -> None:
     from rich.console import Console
 
-    Console().print(_table(result))
+    console = Console()
+    console.print(_table(result), width=max(console.width, WIDTH), crop=False, no_wrap=True)
     for row in result.rows:
         for text in row.warnings:
             typer.echo(f"{row.label}: {text}")
@@ -245,8 +253,8 @@ def _table(result: "Report") -> "Table":
     from rich.table import Table
 
     table = Table(title=f"Milliseconds per image on {result.environment.title()}", title_justify="left", box=box.SIMPLE)
-    table.add_column("model")
-    for heading in ("input", "median", "p90", "p99", "CV", "inference", "× paper", "× eager", "of limit", "MAE"):
+    table.add_column("model", no_wrap=True)
+    for heading in ("input", "median", "p90", "p99", "CV", "× paper", "× eager", "of limit", "MAE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in result.rows:
         ends, share = row.end_to_end, row.share_of_limit()
@@ -256,7 +264,6 @@ def _table(result: "Report") -> "Table":
             f"{row.per_image_ms:.2f}",
             *("–" if value is None else f"{value / row.batch:.2f}" for value in (ends.p90, ends.p99)),
             "–" if ends.cv is None else f"{100 * ends.cv:.1f} %",
-            f"{row.stages['inference'].p50 / row.batch:.2f}",
             *("–" if item is None else f"{item.median:.1f}" for item in (row.faster_than_paper, row.faster_than_eager)),
             "–" if share is None else f"{100 * share:.0f} %",
             "–" if row.accuracy is None else f"{row.accuracy.mae:.4f}",

@@ -39,7 +39,7 @@ def page(report: Report) -> str:
         warnings=_warnings(report),
         tiles=_tiles(report),
         frame=report.frame.replace("x", "×"),
-        table=tables.main_table(report),
+        table=tables.main_table(report) + tables.all_percentiles(report.rows),
         sections="".join(_sections(report)),
         published=tables.published(),
         method=escape(tables.method(report)),
@@ -55,7 +55,7 @@ def summary(report: Report) -> str:
         return "Nothing was measured to its end."
     text = [
         f"{best.label} takes {milliseconds(best.per_image_ms)} per {report.frame.replace('x', '×')} photograph, "
-        f"{1000 / best.per_image_ms:.0f} a second one after the other."
+        f"{_times(1000 / best.per_image_ms)} a second one after the other."
     ]
     if best.faster_than_paper is not None:
         ratio = best.faster_than_paper
@@ -73,7 +73,7 @@ def summary(report: Report) -> str:
 
 def _sections(report: Report) -> list[str]:
     rows = list(report.rows)
-    looked_into = [row for row in rows if row.layers]
+    looked_into = [row for row in rows if any(layer.macs for layer in row.layers)]
     parts = []
     if rows:
         stages = legend(
@@ -94,6 +94,8 @@ def _sections(report: Report) -> list[str]:
         if looked_into:
             parts += [
                 f'<figure class="wide">{roofline(looked_into, report.peaks)}</figure>',
+                '<p class="quiet">Each disc is a step of the network as it was executed, its area its time; steps that '
+                "take less than a thousandth of the time are left out. The nearer to its roof, the better.</p>",
                 *(tables.farthest_layers(row) for row in looked_into),
             ]
     if any(row.throughput for row in rows):
@@ -136,10 +138,10 @@ def _tiles(report: Report) -> str:
         return ""
     tiles = [(milliseconds(best.per_image_ms), "per image", "median, whole way")]
     if best.faster_than_paper is not None:
-        tiles.append((f"{_times(best.faster_than_paper.median)}×", "× paper's speed", "its configuration, here"))
+        tiles.append((f"{_times(best.faster_than_paper.median)}×", "speed-up", "over the paper's way"))
     most = max((item.images_per_second for row in report.rows for item in row.throughput), default=0.0)
     if most:
-        tiles.append((f"{most:.0f}", "images/s", "with several streams"))
+        tiles.append((_times(most), "images/s", "with several streams"))
     share = best.share_of_limit()
     if share is not None:
         tiles.append((f"{100 * share:.0f} %", "of the limit", "roofline bound"))

@@ -21,7 +21,6 @@ def main_table(report: Report) -> str:
         ("model", [_name(row) for row in rows]),
         ("median", [_median(row) for row in rows]),
         ("p90", [_ms(row.end_to_end.p90, row.batch) for row in rows]),
-        ("p95", [_ms(row.end_to_end.p95, row.batch) for row in rows]),
         ("p99", [_ms(row.end_to_end.p99, row.batch) for row in rows]),
         ("CV", [NONE if row.end_to_end.cv is None else f"{100 * row.end_to_end.cv:.1f} %" for row in rows]),
         ("× paper", [_ratio(row.faster_than_paper) for row in rows]),
@@ -29,8 +28,7 @@ def main_table(report: Report) -> str:
         ("of limit", [_percent(row.share_of_limit()) for row in rows]),
         ("memory", [NONE if row.memory is None else _memory(row) for row in rows]),
         ("energy", [NONE if row.energy is None else f"{row.energy.joules_per_image:.3g} J" for row in rows]),
-        ("MAE", [NONE if row.accuracy is None else f"{row.accuracy.mae:.4f}" for row in rows]),
-        ("F", [NONE if row.accuracy is None else f"{row.accuracy.max_f_blurred:.3f}" for row in rows]),
+        ("MAE", [_accuracy(row) for row in rows]),
     ]
     shown = [column for column in columns if any(cell != NONE for cell in column[1])]
     body = []
@@ -41,6 +39,19 @@ def main_table(report: Report) -> str:
     head = "".join(f"<th>{name}</th>" for name, _ in shown)
     content = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     return f'<div class="scroll"><table class="tight">{content}</table></div>'
+
+
+def all_percentiles(rows: Sequence[Row]) -> str:
+    """Every figure of every stage, folded away."""
+    body = []
+    for row in rows:
+        for stage, found in (*row.stages.items(), ("end to end", row.end_to_end)):
+            values = (found.mean, found.min, found.p50, found.p90, found.p95, found.p99, found.max)
+            cv = NONE if found.cv is None else f"{100 * found.cv:.1f} %"
+            cells = [_ms(value, row.batch) for value in values]
+            body.append([escape(row.label), stage, str(found.samples), *cells, cv])
+    heading = ["model", "stage", "samples", "mean", "min", "p50", "p90", "p95", "p99", "max", "CV"]
+    return f"<details><summary>All percentiles, stage by stage</summary>{table(heading, body, 'tight')}</details>"
 
 
 def facts(report: Report) -> str:
@@ -86,7 +97,7 @@ def stage_limits(rows: Sequence[Row]) -> str:
             bound = row.bounds_ms.get(stage)
             known = share is not None and bound is not None
             cells.append(
-                f"{_bar(share)} {_percent(share)}<small>{_ms(bound)} ms at best</small>" if known and share else NONE
+                f"{_bar(share)} {_percent(share)}<small>{_ms(bound)} at best</small>" if known and share else NONE
             )
         body.append(cells)
     heading = ["", "GMAC", "MB moved", "MAC/byte", *STAGES]
@@ -242,6 +253,13 @@ def _name(row: Row) -> str:
     notes = {"paper": "the paper's configuration"}
     size = f"{row.width}×{row.height}" + (f", batch {row.batch}" if row.batch > 1 else "")
     return f"{escape(row.label)}<small>{escape(', '.join(filter(None, (size, notes.get(row.role, '')))))}</small>"
+
+
+def _accuracy(row: Row) -> str:
+    """MAE, and F below."""
+    if row.accuracy is None:
+        return NONE
+    return f"{row.accuracy.mae:.4f}<small>F {row.accuracy.max_f_blurred:.3f}</small>"
 
 
 def _median(row: Row) -> str:

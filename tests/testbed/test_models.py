@@ -14,8 +14,10 @@ import torch
 
 from br2net.builder import ExportOptions, export_onnx
 from br2net.builder.precision import to_fp16
+from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint
 from br2net.network.checkpoint import ModelFacts
+from br2net.zoo import find_model
 
 from . import loader
 
@@ -34,6 +36,23 @@ options = BuildOptions(profile=parse_profile(batch, size) if batch else None, ta
 began = time.perf_counter()
 record = build_engine(Path(sys.argv[3]), Path(sys.argv[4]), options)
 print(json.dumps({"seconds": time.perf_counter() - began, "version": record.library.version}))
+"""
+BUILD_FOR_FRAMES = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.testbed import loader
+trt = loader.load(Path(sys.argv[2]))
+builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
+assert parser.parse(Path(sys.argv[3]).read_bytes()), [parser.get_error(i).desc() for i in range(parser.num_errors)]
+ends = network.get_input(0), network.get_output(0)
+config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+profile.set_shape("frames", (1, 64, 64, 3), (1, 720, 1280, 3), (2, 1080, 1920, 3))
+config.add_optimization_profile(profile)
+assert bytes(builder.build_serialized_network(network, config))[:4] == b"vtrt"
+print(json.dumps([fact for end in ends for fact in (end.name, list(end.shape))]))
 """
 
 
@@ -100,6 +119,18 @@ def test_the_plain_network_builds(bench: Bench) -> None:
 def test_free_batch_and_size_build_for_a_profile(bench: Bench) -> None:
     source = bench.export("mobile", "any", 256, any_size=True, batch=None)
     bench.build(source, "1:2:4", "256x256:384x256:640x640")
+
+
+def test_a_one_file_model_builds_for_frames_of_many_sizes(bench: Bench) -> None:
+    one = bench.folder / "one.onnx"
+    add_preprocessing(find_model("mobile"), one)
+    root = Path(__file__).parents[2]
+    arguments = [str(root), str(bench.folder / "forwarders"), str(one)]
+    run = subprocess.run(
+        [sys.executable, "-c", BUILD_FOR_FRAMES, *arguments], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert json.loads(run.stdout.splitlines()[-1]) == ["frames", [-1, -1, -1, 3], "map", [-1, -1, -1]]
 
 
 def test_fp16_makes_a_smaller_plan_of_the_mobile_network(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from br2net.benchmarks.latency.record import LayerTime, Row
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.report.canvas import Canvas, Scale, legend
 
+SMALLEST_SHARE = 0.001
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 500, 66, 96, 18, 48
 
 
@@ -17,27 +18,26 @@ def roofline(rows: Sequence[Row], peaks: Peaks) -> str:
     A disc's area is the time that a step takes. The roofs are the measured GEMM of each precision and the measured copies:
     out of memory, and out of the cache that is fastest.
     """
-    shown = [(row, [layer for layer in row.layers if layer.macs and layer.bytes_moved]) for row in rows]
-    shown = [(row, layers) for row, layers in shown if layers]
+    shown = [(row, layers) for row in rows if (layers := _worth_showing(row.layers))]
     points = [layer for _, layers in shown for layer in layers]
-    rates = [*map(_rate, points), *peaks.macs_per_second.values()]
+    used = {layer.precision for layer in points}
+    roofs = {name: rate for name, rate in peaks.macs_per_second.items() if name in used or name == "fp32"}
+    rates, top = [*map(_rate, points), *roofs.values()], max(roofs.values())
     fastest = max(copy.bytes_per_second for copy in peaks.copies)
     canvas = Canvas(WIDTH, HEIGHT, "Roofline")
-    reach = max(*map(_intensity, points), 2 * max(peaks.macs_per_second.values()) / peaks.memory_bandwidth)
+    reach = max(*map(_intensity, points), 2 * top / peaks.memory_bandwidth)
     x = Scale(min(map(_intensity, points)) * 0.7, reach * 1.2, LEFT, WIDTH - RIGHT, logarithmic=True)
     y = Scale(min(rates) / 1e9 * 0.6, max(rates) / 1e9 * 1.6, HEIGHT - BOTTOM, TOP, logarithmic=True)
     canvas.axes(x, y, "multiply-accumulates per byte moved", "10⁹ multiply-accumulates per second")
-    used = {layer.precision for layer in points}
-    top = max(peaks.macs_per_second.values())
     for bandwidth, name, kind in ((peaks.memory_bandwidth, "memory", ""), (fastest, "cache", " dashed")):
         _slope(canvas, x, y, bandwidth, top, kind)
-        corner = min(max(x.low * 1.06, 0.0), top / bandwidth)
-        canvas.text((x.at(corner), y.at(corner * bandwidth / 1e9) - 8), f"{name} {bandwidth / 1e9:.0f} GB/s")
-    for precision, rate in peaks.macs_per_second.items():
-        if precision in used:
-            start = max(rate / fastest, x.low)
-            canvas.line((x.at(start), y.at(rate / 1e9)), (x.end, y.at(rate / 1e9)), "c5 stroke")
-            canvas.text((x.end + 6, y.at(rate / 1e9) + 4), f"{precision} {rate / 1e9:.0f}", kind="strong")
+        middle = math.sqrt(max(x.low, y.low * 1e9 / bandwidth) * top / bandwidth)
+        place = (x.at(middle) - 9, y.at(middle * bandwidth / 1e9) - 5)
+        canvas.text(place, f"{name}, {bandwidth / 1e9:.0f} GB/s", "end")
+    for precision, rate in roofs.items():
+        start = max(rate / fastest, x.low)
+        canvas.line((x.at(start), y.at(rate / 1e9)), (x.end, y.at(rate / 1e9)), "c5 stroke")
+        canvas.text((x.end + 6, y.at(rate / 1e9) + 4), f"{precision} {rate / 1e9:.0f}", kind="strong")
     longest = max(layer.ms for layer in points)
     for index, (_, layers) in enumerate(shown):
         for layer in sorted(layers, key=lambda item: item.ms, reverse=True):
@@ -46,6 +46,12 @@ def roofline(rows: Sequence[Row], peaks: Peaks) -> str:
             canvas.circle(at, radius, f"{SERIES[index % len(SERIES)]} see-through ringed", _tip(layer))
     names = [(SERIES[index % len(SERIES)], row.label) for index, (row, _) in enumerate(shown)]
     return legend(names) + canvas.svg()
+
+
+def _worth_showing(layers: Sequence[LayerTime]) -> list[LayerTime]:
+    """Those that multiply and take at least a thousandth of the time."""
+    least = sum(layer.ms for layer in layers) * SMALLEST_SHARE
+    return [layer for layer in layers if layer.macs and layer.bytes_moved and layer.ms >= least]
 
 
 def _slope(canvas: Canvas, x: Scale, y: Scale, bandwidth: float, top: float, kind: str) -> None:

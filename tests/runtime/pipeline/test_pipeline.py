@@ -87,6 +87,14 @@ def test_frames_that_are_ready_together_are_one_batch(make_folder: FolderMaker) 
         camera.close()
 
 
+def test_a_model_of_a_fixed_batch_gets_no_more_frames_at_once(make_folder: FolderMaker) -> None:
+    backend = FakeBackend()
+    backend.fixed_batch = 1
+    with Camera(make_folder(10, 20, name="a")) as one, Camera(make_folder(30, 40, name="b")) as other:
+        assert len(list(Pipeline([one, other], backend).results())) == 4
+    assert backend.batch_sizes == [1, 1, 1, 1]
+
+
 def test_a_source_faster_than_the_engine_gives_recent_frames_and_counts_the_others() -> None:
     backend = FakeBackend(paced=True)
     options = CameraOptions(policy=BufferPolicy.DROP_OLDEST, skip=False)
