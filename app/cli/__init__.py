@@ -67,13 +67,21 @@ for verb in VERBS:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from br2net.runtime.native import status
+
+        built = status()
+        kernels = f"{' '.join(built.fatbin_architectures)} (nvcc {built.nvcc})"
         typer.echo(f"br2net {__version__}")
+        typer.echo(f"native module: {built.how or f'none: {built.reason}'}")
+        typer.echo(f"CUDA kernels: {kernels if built.fatbin_architectures else f'none: {built.fatbin_reason}'}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version, and how it was built."
+    ),
 ) -> None:
     pass
 

@@ -123,7 +123,9 @@ def _collect(model: str, source: str, folder: Path, size: int, seed: int, as_jso
     from br2net.calibration import SetRequest, collect
     from br2net.zoo import find_model
 
-    chosen = collect(find_model(model), SetRequest((source,), size=size, seed=seed), folder)
+    with _Progress() as progress:
+        progress.say(f"looking at {source}")
+        chosen = collect(find_model(model), SetRequest((source,), size=size, seed=seed), folder)
     if as_json:
         facts = {"folder": str(folder), "frames": len(chosen.frames), "seen": chosen.seen, "left_out": chosen.left_out}
         typer.echo(json.dumps(facts))
