@@ -257,6 +257,15 @@ def test_the_page_comes_back_after_the_program_was_restarted(new_tab: NewTab, ma
     tab.wait("document.querySelector('#status').dataset.status === 'ok'")
 
 
+def test_a_restart_with_another_token_asks_for_it(new_tab: NewTab, make_page: PageMaker) -> None:
+    tab = new_tab()
+    page = make_page()
+    show(tab, page, result())
+    page.close()
+    make_page(port=page.port, token=TOKEN)
+    tab.wait("document.querySelector('[name=token]')")
+
+
 def test_a_source_without_frames_is_told(tab: Browser, make_page: PageMaker) -> None:
     page = make_page(stale_after_s=2.0)
     tab.open(page.url)
