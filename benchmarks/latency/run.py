@@ -24,6 +24,7 @@ from br2net.benchmarks.latency.peaks import measure_peaks
 from br2net.benchmarks.latency.pipeline import STAGES
 from br2net.benchmarks.latency.power import find_meter, gpu_limits, measure_energy, open_nvml
 from br2net.benchmarks.latency.profiling import profile_openvino
+from br2net.benchmarks.latency.profiling_tensorrt import profile_tensorrt
 from br2net.benchmarks.latency.record import (
     Accuracy,
     Failure,
@@ -242,12 +243,16 @@ class _Run:
     def _layers(self) -> None:
         for index in self._fastest_of_each_file():
             entry, row = self.timed[index], self.rows[index]
-            if row.backend != "openvino" or self.peaks is None or row.key not in self.works:
+            work, peaks = self.works.get(row.key), self.peaks if _on_processor(row) else self.gpu
+            if row.backend not in ("openvino", "tensorrt") or work is None or peaks is None:
                 continue
             self.progress(f"timing the layers of {row.label}")
             batch = preprocess(entry.pipeline.frames, row.width, row.height, entry.backend.metadata.normalisation)
-            wanted = options(entry.variant, self.plan.device, self.plan.threads)
-            layers = profile_openvino(entry.subject.path, wanted, batch, self.works[row.key], self.peaks)
+            if row.backend == "tensorrt":
+                layers = profile_tensorrt(entry.subject.path, batch, work, peaks)
+            else:
+                wanted = options(entry.variant, self.plan.device, self.plan.threads)
+                layers = profile_openvino(entry.subject.path, wanted, batch, work, peaks)
             self.rows[index] = replace(row, layers=layers)
 
     def _memory(self) -> None:
