@@ -16,7 +16,6 @@ from br2net.loading import load_backend
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.images import read_image
 from br2net.runtime.metadata import ModelMetadata
-from br2net.runtime.postprocessing import to_frame_size
 from br2net.runtime.preprocessing import preprocess
 from br2net.zoo import DEFAULT_MODEL
 
@@ -109,12 +108,7 @@ class Detector:
 
     def _detect(self, frames: list[Frame]) -> list[BlurMap]:
         began = time.perf_counter()
-        backend = self._backend
-        threads = backend.threads
-        batch = preprocess(frames, backend.width, backend.height, backend.metadata.normalisation, threads=threads)
-        sizes = [(frame.shape[1], frame.shape[0]) for frame in frames]
-        blur = backend.infer(batch)[:, 0]
-        maps = [to_frame_size(item, *size, threads=threads) for item, size in zip(blur, sizes, strict=True)]
+        maps = self._backend.detect(frames)
         latency_ms = (time.perf_counter() - began) * 1000.0 / len(frames)
         return [BlurMap(item, latency_ms) for item in maps]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from br2net.benchmarks.forms import processor
+from br2net.benchmarks.latency.environment import processor
 from br2net.benchmarks.latency.statistics import speed_up
 from br2net.benchmarks.latency.timing import Method, Sample, Series, time_interleaved
 from br2net.builder.comparison import packaged_photograph

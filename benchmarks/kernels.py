@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from br2net.benchmarks.forms import processor
+from br2net.benchmarks.latency.environment import processor
 from br2net.files import write_text
 from br2net.runtime.metadata import IMAGENET
 from br2net.runtime.native import status

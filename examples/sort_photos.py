@@ -7,6 +7,7 @@ the highest focus score where the model sees something in focus in any of them: 
 """
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,8 @@ with br2net.Detector.load("mobile") as detector:
             photographs.append(look(detector, path))
         except ImageError as error:
             print(f"left out: {error}")
+if not photographs:
+    sys.exit("There is no photograph that can be read.")
 bursts: list[list[Photograph]] = []
 for photograph in photographs:
     if bursts and alike(bursts[-1][-1], photograph, options.alike):

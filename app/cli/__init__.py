@@ -14,6 +14,7 @@ from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
 from br2net.cli.camera import camera
+from br2net.cli.deploy import deploy
 from br2net.cli.detect import detect
 from br2net.cli.doctor import doctor
 from br2net.cli.evaluate import evaluate
@@ -33,7 +34,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, doctor)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, deploy, doctor)
 
 app = typer.Typer(
     name="br2net",
@@ -67,13 +68,21 @@ for verb in VERBS:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from br2net.runtime.native import status
+
+        built = status()
+        kernels = f"{' '.join(built.fatbin_architectures)} (nvcc {built.nvcc})"
         typer.echo(f"br2net {__version__}")
+        typer.echo(f"native module: {built.how or f'none: {built.reason}'}")
+        typer.echo(f"CUDA kernels: {kernels if built.fatbin_architectures else f'none: {built.fatbin_reason}'}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version, and how it was built."
+    ),
 ) -> None:
     pass
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -115,7 +116,11 @@ def benchmark(
         devices=tuple(_list(estimate)),
         command=shlex.join(["br2net", *sys.argv[1:]]),
     )
-    result = _run(plan) if sys.stderr.isatty() else run_benchmark(plan)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this, what there is is kept
+    try:
+        result = _run(plan) if sys.stderr.isatty() else run_benchmark(plan)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     page = None
     if report is not None:
         from br2net.benchmarks.latency.page import write_report

@@ -96,6 +96,11 @@ def _cpu_facts(root: Path) -> dict[str, str]:
     return facts
 
 
+def processor(root: Path = ROOT) -> str:
+    """Name of the processor, with the instructions that decide which precision is fast."""
+    return _processor(_cpu_facts(root))
+
+
 def _processor(facts: dict[str, str]) -> str:
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     vectors = [flag for flag in VECTOR_FLAGS if flag in flags]

@@ -1,6 +1,7 @@
 """What a run found, as it is kept: rows of figures, the machine, and how it was measured."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -83,6 +84,7 @@ class Row:
         faster_than_paper, faster_than_eager: end to end per image, round by round.
         bounds_ms: least time of a stage, for one batch.
         macs, bytes_moved: of one image.
+        tag: the file's name, where nothing else tells two rows apart.
     """
 
     role: str
@@ -112,18 +114,20 @@ class Row:
     sweep: tuple[SweepPoint, ...] = ()
     layers: tuple[LayerTime, ...] = ()
     warnings: tuple[str, ...] = ()
+    tag: str = ""
 
     @property
     def key(self) -> str:
         """The same for the same thing in another run."""
         parts = (self.role, self.network, self.form, self.backend, self.precision, f"{self.width}x{self.height}")
-        return " ".join((*parts, f"batch {self.batch}"))
+        return " ".join((*parts, f"batch {self.batch}", *filter(None, [self.tag])))
 
     @property
     def label(self) -> str:
         """For people."""
         form = "" if self.form == "restructured" else f" {self.form}"
-        return f"{self.network}{form}, {BACKEND_NAMES.get(self.backend, self.backend)} {self.precision.upper()}"
+        tag = f" ({self.tag})" if self.tag else ""
+        return f"{self.network}{form}, {BACKEND_NAMES.get(self.backend, self.backend)} {self.precision.upper()}{tag}"
 
     @property
     def per_image_ms(self) -> float:
@@ -270,9 +274,10 @@ def row_warnings(samples: Sequence[Sample], end_to_end: Distribution, inference:
     return tuple(said)
 
 
-def replace_row(rows: Sequence[Row], index: int, **changes: Any) -> list[Row]:
-    """The rows with one of them changed."""
-    return [replace(row, **changes) if number == index else row for number, row in enumerate(rows)]
+def told_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those that only their files tell apart with the names of these."""
+    counts = Counter(row.key for row in rows)
+    return [replace(row, tag=row.file) if counts[row.key] > 1 else row for row in rows]
 
 
 def rounded(value: Any) -> Any:

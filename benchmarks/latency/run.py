@@ -24,7 +24,17 @@ from br2net.benchmarks.latency.peaks import measure_peaks
 from br2net.benchmarks.latency.pipeline import STAGES
 from br2net.benchmarks.latency.power import find_meter, gpu_limits, measure_energy, open_nvml
 from br2net.benchmarks.latency.profiling import profile_openvino
-from br2net.benchmarks.latency.record import Accuracy, Failure, Report, Row, SweepPoint, Throughput, row_warnings
+from br2net.benchmarks.latency.profiling_tensorrt import profile_tensorrt
+from br2net.benchmarks.latency.record import (
+    Accuracy,
+    Failure,
+    Report,
+    Row,
+    SweepPoint,
+    Throughput,
+    row_warnings,
+    told_apart,
+)
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.latency.statistics import Ratio, describe, speed_up
 from br2net.benchmarks.latency.streams import measure_point, measure_throughput
@@ -134,6 +144,8 @@ class _Run:
             ("sweeping batch and input sizes", self._sweep),
             ("measuring accuracy", self._accuracy),
         ]
+        if self.plan.details:
+            steps.append(("measuring the machine's peaks again", self._measure_peaks))
         interrupted = ""
         for name, step in steps:
             self.progress(name)
@@ -142,6 +154,10 @@ class _Run:
             except KeyboardInterrupt:
                 interrupted = name
                 break
+            except (Br2netError, OSError, RuntimeError, MemoryError) as error:
+                if not self.rows:  # without times there is nothing to keep
+                    raise
+                self.failures.append(Failure(name, f"{type(error).__name__}: {error}"))
         return self._report(interrupted)
 
     def _open(self) -> None:
@@ -180,7 +196,7 @@ class _Run:
             limits = () if nvml is None else gpu_limits(nvml)
             self.conditions = between(before, snapshot(), self.environment.cores, limits)
             self.timed = [entry for entry in self.entries if entry.series.samples]
-            self.rows = [self._row(entry) for entry in self.timed]
+            self.rows = told_apart([self._row(entry) for entry in self.timed])
 
     def _row(self, entry: Entry) -> Row:
         backend, facts = entry.backend, entry.backend.metadata
@@ -227,12 +243,16 @@ class _Run:
     def _layers(self) -> None:
         for index in self._fastest_of_each_file():
             entry, row = self.timed[index], self.rows[index]
-            if row.backend != "openvino" or self.peaks is None or row.key not in self.works:
+            work, peaks = self.works.get(row.key), self.peaks if _on_processor(row) else self.gpu
+            if row.backend not in ("openvino", "tensorrt") or work is None or peaks is None:
                 continue
             self.progress(f"timing the layers of {row.label}")
             batch = preprocess(entry.pipeline.frames, row.width, row.height, entry.backend.metadata.normalisation)
-            wanted = options(entry.variant, self.plan.device, self.plan.threads)
-            layers = profile_openvino(entry.subject.path, wanted, batch, self.works[row.key], self.peaks)
+            if row.backend == "tensorrt":
+                layers = profile_tensorrt(entry.subject.path, batch, work, peaks)
+            else:
+                wanted = options(entry.variant, self.plan.device, self.plan.threads)
+                layers = profile_openvino(entry.subject.path, wanted, batch, work, peaks)
             self.rows[index] = replace(row, layers=layers)
 
     def _memory(self) -> None:
@@ -317,7 +337,7 @@ class _Run:
             if not self.plan.pairs or row.role != "model":
                 continue
             if row.weights.startswith("none"):
-                self.notes.append(f"{row.label} has random weights, so it has no accuracy.")
+                self.notes.append(f"{row.network} has random weights here, so it has no accuracy.")
                 continue
             self.progress(f"measuring the accuracy of {row.label}")
             summary = evaluate(entry.backend, self.plan.pairs).summary
@@ -341,9 +361,6 @@ class _Run:
         return list(found.values())
 
     def _report(self, interrupted: str) -> Report:
-        if self.plan.details and not interrupted and self.peaks is not None:
-            self.progress("measuring the machine's peaks again")
-            self.peaks = self.peaks.merged(measure_peaks())
         rows = [
             with_bounds(row, self.works.get(row.key), self.peaks if _on_processor(row) else self.gpu, self.plan.frame)
             for row in self.rows

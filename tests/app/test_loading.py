@@ -3,10 +3,14 @@
 import hashlib
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,6 +149,25 @@ def test_it_is_built_again_for(change: Change, machine: Machine, tiny_onnx: Path
     options = change(machine, tmp_path / "cache")
     assert used(tiny_onnx, precision="fp32", **options) == ("tensorrt", "fp32")
     assert len(machine.built) == 2
+
+
+def test_threads_that_want_one_engine_build_it_once(
+    machine: Machine, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = threading.Barrier(4)
+
+    def build(*arguments: Any, **options: Any) -> EngineRecord:
+        time.sleep(0.2)  # long enough for the others to find nothing, were they let in
+        return machine.build(*arguments, **options)
+
+    def want(_: int) -> Path:
+        entered.wait(10)
+        return on_demand.engine_on_demand(tiny_onnx, "fp32", None, ORIN)
+
+    monkeypatch.setattr(on_demand, "build_engine", build)
+    with ThreadPoolExecutor(4) as threads:
+        engines = set(threads.map(want, range(4)))
+    assert len(engines) == len(machine.built) == 1
 
 
 def test_an_open_batch_and_the_wanted_size_make_the_profile(machine: Machine, tiny_onnx: Path) -> None:

@@ -174,3 +174,21 @@ def test_the_estimate_of_this_machine_uses_nothing_of_the_row_that_it_estimates(
         assert share is not None
         assert check.learned_from == other[check.row].label
         assert check.estimated_ms == pytest.approx(100.0 / share)
+
+
+def test_two_files_of_one_network_are_told_apart_by_their_names(plan: Plan, make_onnx: object) -> None:
+    other = make_onnx(name="other.onnx")  # type: ignore[operator]
+    report = run_benchmark(replace(plan, subjects=(*plan.subjects, ("other", other)), backend="onnxruntime"))
+    assert len({row.key for row in report.rows}) == 2
+    assert [row.label.split("(")[-1] for row in report.rows] == ["tiny.onnx)", "other.onnx)"]
+
+
+def test_a_step_that_fails_is_told_and_the_times_are_kept(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such counter")
+
+    monkeypatch.setattr(module, "measure_throughput", fail)
+    report = run_benchmark(replace(plan, streams=(1,)))
+    assert report.rows
+    assert [item.what for item in report.failures] == ["measuring streams"]
+    assert "no such counter" in report.failures[0].reason

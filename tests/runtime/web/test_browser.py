@@ -174,6 +174,14 @@ def test_without_a_recorder_there_is_no_button(tab: Browser, make_page: PageMake
     assert tab.run("document.querySelector('#record').hidden")
 
 
+def test_the_picture_can_fill_the_screen(tab: Browser, make_page: PageMaker) -> None:
+    show(tab, make_page(), result())
+    tab.click("#full")
+    tab.wait("document.fullscreenElement?.contains(document.querySelector('#view'))")
+    tab.click("#full")
+    tab.wait("document.fullscreenElement === null")
+
+
 def test_alerts_are_listed_as_they_happen(tab: Browser, make_page: PageMaker) -> None:
     rules = parse_rules(["blurred > 0.6"])
     page = make_page(About(("bench",), "mobile", "cpu", rules))
@@ -255,6 +263,15 @@ def test_the_page_comes_back_after_the_program_was_restarted(new_tab: NewTab, ma
     again.write(result(blurred_fraction=0.65))
     tab.wait("document.querySelector('#blurred').textContent === '65%'")
     tab.wait("document.querySelector('#status').dataset.status === 'ok'")
+
+
+def test_a_restart_with_another_token_asks_for_it(new_tab: NewTab, make_page: PageMaker) -> None:
+    tab = new_tab()
+    page = make_page()
+    show(tab, page, result())
+    page.close()
+    make_page(port=page.port, token=TOKEN)
+    tab.wait("document.querySelector('[name=token]')")
 
 
 def test_a_source_without_frames_is_told(tab: Browser, make_page: PageMaker) -> None:
