@@ -28,7 +28,7 @@ def plain_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The library with one version of each function, for every processor of this architecture."""
     folder = tmp_path_factory.mktemp("plain")
     options = [
-        "-DBR2NET_HAS_TARGET_CLONES=OFF",
+        "-DBR2NET_ONE_VERSION=ON",
         "-DBR2NET_CUDA=OFF",
         "-DBR2NET_TESTBED=OFF",
         "-DCMAKE_BUILD_TYPE=Release",

@@ -3,6 +3,7 @@
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from br2net.runtime import InferenceOptions
 from br2net.runtime.cuda import open_cuda
+from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.tensorrt import TensorRTBackend
 from tests.runtime.cuda.gpu import why_no_gpu
 
@@ -83,6 +85,27 @@ def test_maps_on_the_gpu_outlive_the_backend(open_channel: Opener) -> None:
         assert np.array_equal(maps.to_host(), a_batch(2, 1)[:, :1])
         backend.close()
         assert maps.__cuda_array_interface__["data"][0] == maps.address > 0
+
+
+def test_maps_may_be_given_up_by_other_threads_while_one_computes(open_channel: Opener) -> None:
+    """Each is freed, and nobody is refused for it: test_pycuda.py counts what is left."""
+    backend = open_channel()
+    given: SimpleQueue[DeviceMap | None] = SimpleQueue()
+
+    def give_up() -> None:
+        while (maps := given.get()) is not None:
+            maps.close()
+
+    threads = [threading.Thread(target=give_up) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for seed in range(200):
+        given.put(backend.infer_on_device(a_batch(1, seed)))
+    for _ in threads:
+        given.put(None)
+    backend.close()
+    for thread in threads:
+        thread.join()
 
 
 def test_its_times_are_measured(open_channel: Opener) -> None:

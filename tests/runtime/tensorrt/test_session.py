@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from br2net.errors import BackendError, InputError, ModelError
-from br2net.runtime import InferenceOptions
+from br2net.runtime import InferenceOptions, open_backend
 from br2net.runtime.cuda import CudaError, OutOfMemoryError
 from br2net.runtime.tensorrt import TensorRTBackend
 from br2net.runtime.tensorrt.session import check_options
@@ -120,6 +120,17 @@ def test_fewer_images_than_the_engine_takes_are_filled_up(open_engine: Opener, e
     backend = open_engine(smallest=2, largest=4)
     for count in (1, 5):
         assert np.abs(backend.infer(a_batch(count)) - expected(a_batch(count))).max() <= TOLERANCE
+
+
+def test_frames_have_the_maps_that_onnx_runtime_gives(
+    open_engine: Opener, tiny_onnx: Path, photograph: NDArray[np.uint8]
+) -> None:
+    frames = [photograph, photograph[:40, :70], photograph[::-1]]
+    with open_backend(tiny_onnx, "onnxruntime") as reference:
+        wanted = reference.detect(frames)
+    for one, other, frame in zip(open_engine().detect(frames), wanted, frames, strict=True):
+        assert one.shape == frame.shape[:2]
+        assert np.abs(one - other).max() <= TOLERANCE
 
 
 def test_another_size_within_the_profile_is_run(open_engine: Opener, expected: Expected) -> None:
