@@ -111,6 +111,7 @@ def camera(
     from br2net.cli.watching import WatchOptions, make_alerts, make_page, warnings_told
     from br2net.detector import Detector
     from br2net.runtime.camera import BufferPolicy, CameraOptions
+    from br2net.runtime.images import quiet_opencv
     from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
     from br2net.runtime.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
 
@@ -121,6 +122,7 @@ def camera(
     waits = all(item.policy is BufferPolicy.WAIT for item in cameras)
     console = Console(stderr=True)
     with ExitStack() as stack:
+        stack.enter_context(quiet_opencv())  # what it remarks on a source is said here, once
         stack.enter_context(warnings_told(partial(tell, console)))
         alerts = make_alerts(watch, [item.name for item in regions], stack)
         options = PipelineOptions(smooth, regions, alerts)
