@@ -3,8 +3,9 @@
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,17 +114,19 @@ def make_alerts(options: WatchOptions, regions: Sequence[str], stack: ExitStack)
     if not options.alerts:
         return None
     rules = parse_rules(options.alerts, regions)
-    targets: list[EventTarget] = []
-    for given, make in (
-        (options.events, lambda: EventLog(Path(str(options.events)))),
-        (options.webhook, lambda: Webhook(str(options.webhook))),
-        (options.mqtt, lambda: MqttPublisher(str(options.mqtt))),
-    ):
-        if given is not None:
-            target: EventTarget = make()
-            stack.callback(target.close)
-            targets.append(target)
-    return Alerts(AlertMonitor(rules), targets)
+    makers: list[Callable[[], EventTarget]] = []
+    if options.events is not None:
+        makers.append(partial(EventLog, options.events))
+    if options.webhook is not None:
+        makers.append(partial(Webhook, options.webhook))
+    if options.mqtt is not None:
+        makers.append(partial(MqttPublisher, options.mqtt))
+    with ExitStack() as unfinished:  # closes the first ones if a later one cannot be made
+        targets = [unfinished.enter_context(closing(make())) for make in makers]
+        unfinished.pop_all()
+    alerts = Alerts(AlertMonitor(rules), targets)
+    stack.callback(alerts.close)
+    return alerts
 
 
 def make_page(

@@ -1,5 +1,6 @@
 """What the pipeline asks about each result: which alerts are on."""
 
+import threading
 from collections.abc import Sequence
 
 from br2net.runtime.alerts.event import AlertEvent, EventTarget
@@ -32,6 +33,9 @@ class Alerts:
         return self.monitor.active(result.camera)
 
     def close(self) -> None:
-        """Close the targets that it owns."""
-        for target in self.targets:
-            target.close()
+        """Close the targets that it owns, all at the same time, since each may take a moment."""
+        closing = [threading.Thread(target=target.close) for target in self.targets]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()

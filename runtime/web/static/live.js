@@ -186,6 +186,12 @@ at("record").addEventListener("click", async () => {
   button.disabled = false;
 });
 
+at("full").hidden = !document.fullscreenEnabled;
+at("full").addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else at("view").parentElement.requestFullscreen();
+});
+
 at("cameras").addEventListener("change", (event) => {
   wanted = event.target.value;
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ camera: wanted }));

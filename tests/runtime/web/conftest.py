@@ -16,12 +16,8 @@ import pytest
 from br2net.errors import SinkError
 from br2net.runtime.alerts import Alerts
 from br2net.runtime.pipeline.result import FrameResult, StageTimes
+from br2net.runtime.web import About, WebOptions, WebPage
 from tests.runtime.web.browser import Browser, chromium, find_chromium
-
-for needed in ("starlette", "uvicorn", "websockets", "prometheus_client"):
-    pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'br2net[live]'")
-
-from br2net.runtime.web import About, WebOptions, WebPage  # noqa: E402
 
 PageMaker = Callable[..., WebPage]
 TOKEN = "correct-horse-battery"

@@ -174,6 +174,14 @@ def test_without_a_recorder_there_is_no_button(tab: Browser, make_page: PageMake
     assert tab.run("document.querySelector('#record').hidden")
 
 
+def test_the_picture_can_fill_the_screen(tab: Browser, make_page: PageMaker) -> None:
+    show(tab, make_page(), result())
+    tab.click("#full")
+    tab.wait("document.fullscreenElement?.contains(document.querySelector('#view'))")
+    tab.click("#full")
+    tab.wait("document.fullscreenElement === null")
+
+
 def test_alerts_are_listed_as_they_happen(tab: Browser, make_page: PageMaker) -> None:
     rules = parse_rules(["blurred > 0.6"])
     page = make_page(About(("bench",), "mobile", "cpu", rules))
