@@ -287,15 +287,11 @@ class _Run:
             for count in self.plan.streams:
                 self.progress(f"measuring {count} streams of {self.rows[index].label}")
                 try:
-                    found.append(
-                        measure_throughput(
-                            lambda each, entry=entry: self._reopen(entry, each),  # type: ignore[misc]
-                            entry.pipeline.frames,
-                            count,
-                            threads,
-                            max(self.plan.method.seconds * SHORT * 2, 0.5),
-                        )
-                    )
+                    with ExitStack() as stack:
+                        backends = self._side_by_side(entry, count, threads, stack)
+                        seconds = max(self.plan.method.seconds * SHORT * 2, 0.5)
+                        each = max(threads // count, 1)
+                        found.append(measure_throughput(backends, entry.pipeline.frames, each, seconds))
                 except Br2netError as error:
                     self.failures.append(Failure(f"{self.rows[index].label}, {count} streams", str(error)))
                 self.rows[index] = replace(self.rows[index], throughput=tuple(found))
@@ -325,8 +321,9 @@ class _Run:
             seconds=self.plan.method.seconds * SHORT,
         )
         subject, form = entry.subject, entry.backend.metadata.form
-        if subject.checkpoint is not None and subject.path.suffix == ".onnx":
-            [subject] = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1:]
+        own = (entry.backend.width, entry.backend.height)
+        if subject.checkpoint is not None and subject.path.suffix == ".onnx" and size != own:
+            subject = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1]
         wanted = options(entry.variant, self.plan.device, self.plan.threads, size)
         with open_backend(subject.path, entry.variant.backend, wanted) as backend:
             return measure_point(backend, [self.frame] * batch, method)
@@ -344,10 +341,17 @@ class _Run:
             accuracy = Accuracy(self.plan.dataset, summary.images, summary.mae, summary.blurred.max_f)
             self.rows[index] = replace(row, accuracy=accuracy)
 
-    def _reopen(self, entry: Entry, threads: int) -> Backend:
+    def _side_by_side(self, entry: Entry, count: int, threads: int, stack: ExitStack) -> list[Backend]:
+        """A backend for each of several streams: one model for all where that can be, else one for each."""
         size = (entry.backend.width, entry.backend.height)
-        wanted = options(entry.variant, self.plan.device, threads, size)
-        return open_backend(entry.subject.path, entry.variant.backend, wanted)
+        path, name = entry.subject.path, entry.variant.backend
+        wanted = replace(options(entry.variant, self.plan.device, self.plan.threads, size), streams=count)
+        shared = stack.enter_context(open_backend(path, name, wanted))
+        if shared.concurrency >= count:
+            return [shared] * count
+        shared.close()
+        own = options(entry.variant, self.plan.device, max(threads // count, 1), size)
+        return [stack.enter_context(open_backend(path, name, own)) for _ in range(count)]
 
     def _fastest_of_each_file(self) -> list[int]:
         """Index of the fastest row of each file: the one worth a closer look."""
