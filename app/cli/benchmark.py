@@ -26,7 +26,7 @@ def benchmark(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILE…",
+            metavar="FILE",
             help="ONNX files, engines, checkpoints, shipped models; or a network by name with random weights: paper, "
             "resnext50, vgg16.",
         ),

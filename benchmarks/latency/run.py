@@ -321,8 +321,9 @@ class _Run:
             seconds=self.plan.method.seconds * SHORT,
         )
         subject, form = entry.subject, entry.backend.metadata.form
-        if subject.checkpoint is not None and subject.path.suffix == ".onnx":
-            [subject] = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1:]
+        own = (entry.backend.width, entry.backend.height)
+        if subject.checkpoint is not None and subject.path.suffix == ".onnx" and size != own:
+            subject = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1]
         wanted = options(entry.variant, self.plan.device, self.plan.threads, size)
         with open_backend(subject.path, entry.variant.backend, wanted) as backend:
             return measure_point(backend, [self.frame] * batch, method)
