@@ -32,8 +32,7 @@ def record(smallest: int = 1, largest: int = 4, precision: str = "fp32", strippe
 def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path) -> Iterator[Opener]:
     """Opens the tiny model as an engine: in host memory, at three schedules, and on a GPU by TensorRT.
 
-    `graphs`, `integrated` and the batch sizes are asked for by name; what a GPU is cannot be chosen, so `integrated` is
-    its own there.
+    `graphs`, `integrated` and the batch sizes are asked for by name; a GPU that is not as asked is skipped.
     """
     with ExitStack() as stack:
 
@@ -41,13 +40,13 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
             smallest: int = 1,
             largest: int = 4,
             graphs: bool = True,
-            integrated: bool = False,
+            integrated: bool | None = None,
             size: tuple[int, int] | None = None,
             streams: int = 1,
         ) -> TensorRTBackend:
             engine = FakeEngine(tiny_onnx)
             backend = TensorRTBackend.of_parts(
-                lambda: engine.new_device(schedule=request.param, integrated=integrated),
+                lambda: engine.new_device(schedule=request.param, integrated=bool(integrated)),
                 engine,
                 record(smallest, largest),
                 InferenceOptions(size=size, streams=streams),
@@ -59,7 +58,7 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
             smallest: int = 1,
             largest: int = 4,
             graphs: bool = True,
-            integrated: bool = False,
+            integrated: bool | None = None,
             size: tuple[int, int] | None = None,
             streams: int = 1,
         ) -> TensorRTBackend:
