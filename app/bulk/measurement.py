@@ -146,7 +146,7 @@ def measure_memory(folder: Path, count: int) -> Memory:
         link.hardlink_to(original)
     make_model(folder / "tiny.onnx")
     seen, rate = in_process(remember, str(folder / "many"), str(folder / "out"), str(folder / "tiny.onnx"), count)
-    return Memory(count, *seen, rate)
+    return Memory(count, seen[0], seen[1], seen[2], rate)
 
 
 def main() -> None:
