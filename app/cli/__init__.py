@@ -14,6 +14,7 @@ from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
 from br2net.cli.camera import camera
+from br2net.cli.deploy import deploy
 from br2net.cli.detect import detect
 from br2net.cli.doctor import doctor
 from br2net.cli.evaluate import evaluate
@@ -33,7 +34,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, doctor)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, deploy, doctor)
 
 app = typer.Typer(
     name="br2net",

@@ -190,7 +190,7 @@ def _table(outcome: "Outcome") -> "Table":
     if outcome.gate.float32 is not None:
         table.add_row("float32", "", "", "", *_accuracy_cells(outcome.gate.float32))
     rows: list[tuple[str, GateResult]] = list(outcome.methods.items())
-    if outcome.gate is not outcome.methods[outcome.method]:
+    if outcome.gate != outcome.methods[outcome.method]:
         rows.append(("the file", outcome.gate))
     if outcome.openvino is not None:
         rows.append(("by OpenVINO", outcome.openvino))

@@ -40,7 +40,7 @@ def profile_openvino(
     if options.precision in hints:
         settings["INFERENCE_PRECISION_HINT"] = hints[options.precision]
     if options.threads:
-        settings["INFERENCE_NUM_THREADS"] = options.threads
+        settings |= {"INFERENCE_NUM_THREADS": options.threads, "ENABLE_CPU_PINNING": False}
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape(list(batch.shape))

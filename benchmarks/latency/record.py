@@ -50,7 +50,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Several streams at once, each with a model of its own and its share of the threads."""
+    """Several streams at once, each with its share of the threads."""
 
     streams: int
     threads_each: int

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +17,19 @@ from br2net.runtime.backend import Backend
 Frames = list[NDArray[np.uint8]]
 
 
-def measure_throughput(
-    open_one: Callable[[int], Backend], frames: Frames, streams: int, threads: int, seconds: float
-) -> Throughput:
-    """Run several pipelines at once, each in a thread with a model of its own, as a program with several cameras would.
+def measure_throughput(backends: Sequence[Backend], frames: Frames, threads_each: int, seconds: float) -> Throughput:
+    """Run several pipelines at once, each in a thread of its own, as a program with several cameras would.
 
     Args:
-        open_one: opens the model for so many threads.
+        backends: one for each pipeline; the same one again and again where it computes several batches side by side.
         frames: of one batch.
-        streams: how many pipelines.
-        threads: of the processor, shared out among them.
+        threads_each: each pipeline's share of the processor's threads, to be noted.
         seconds: to measure for; every pipeline finishes the batch that it is at.
 
     Raises:
         Br2netError: what a pipeline raised.
     """
-    each = max(threads // streams, 1)
-    backends = [open_one(each) for _ in range(streams)]
+    streams = len(backends)
     times: list[list[float]] = [[] for _ in backends]
     errors: list[BaseException] = []
     start = threading.Barrier(streams + 1)
@@ -50,27 +47,23 @@ def measure_throughput(
             start.abort()
 
     workers = [threading.Thread(target=work, args=pair) for pair in zip(backends, times, strict=True)]
+    for worker in workers:
+        worker.start()
     try:
-        for worker in workers:
-            worker.start()
-        try:
+        with suppress(threading.BrokenBarrierError):  # then there is an error to raise
             start.wait()
-            began = time.perf_counter()
+        began = time.perf_counter()
+        if not errors:
             stop.wait(seconds)
-        except threading.BrokenBarrierError:
-            began = time.perf_counter()
-        finally:
-            stop.set()
-            for worker in workers:
-                worker.join()
-        elapsed = time.perf_counter() - began
     finally:
-        for backend in backends:
-            backend.close()
+        stop.set()
+        for worker in workers:
+            worker.join()
+    elapsed = time.perf_counter() - began
     if errors:
         raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
     done = [value for own in times for value in own]
-    return Throughput(streams, each, len(done) * len(frames) / elapsed, float(np.median(done)) if done else 0.0)
+    return Throughput(streams, threads_each, len(done) * len(frames) / elapsed, float(np.median(done)) if done else 0.0)
 
 
 def measure_point(backend: Backend, frames: Frames, method: Method) -> SweepPoint:

@@ -142,8 +142,8 @@ def streams(rows: Sequence[Row]) -> str:
         for item in row.throughput
     ]
     note = (
-        '<p class="quiet">Whole pipelines at once, each with a model of its own and its share of the threads, as a program '
-        "with several cameras runs them.</p>"
+        '<p class="quiet">Whole pipelines at once, each with its share of the threads, as a program with several cameras runs '
+        "them: with one model where the backend computes several batches side by side, else with one for each.</p>"
     )
     return note + table(["", "streams", "threads each", "images a second", "median ms of one"], body, "tight")
 

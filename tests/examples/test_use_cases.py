@@ -26,6 +26,13 @@ def burst(tmp_path: Path) -> Path:
     return folder
 
 
+def test_one_photograph_is_drawn_over(example: Example, burst: Path, tmp_path: Path) -> None:
+    ended = example("detect", burst / "1.png", tmp_path / "over.png")
+    assert ended.returncode == 0, ended.stderr
+    over = cv2.imread(str(tmp_path / "over.png"))
+    assert over is not None and over.shape == packaged_photograph().shape
+
+
 def test_photographs_are_sorted_and_the_best_of_a_burst_is_the_one_in_focus(
     example: Example, burst: Path, tmp_path: Path
 ) -> None:

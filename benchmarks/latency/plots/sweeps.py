@@ -4,7 +4,7 @@ from br2net.benchmarks.latency.plots.colours import STAGE_COLOURS, milliseconds
 from br2net.benchmarks.latency.record import Row
 from br2net.benchmarks.report.canvas import Canvas
 
-WIDTH, LEFT, RIGHT, ROW, BAR, HEAD = 960, 262, 150, 30, 18, 30
+WIDTH, LEFT, RIGHT, ROW, BAR, HEAD = 960, 262, 200, 30, 18, 30
 
 
 def sweep_bars(row: Row) -> str:

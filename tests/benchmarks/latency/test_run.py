@@ -1,8 +1,10 @@
 """Whole runs of a tiny model."""
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from br2net.benchmarks.latency import run as module
@@ -10,11 +12,13 @@ from br2net.benchmarks.latency.estimate import estimate_devices, validate
 from br2net.benchmarks.latency.limits import with_bounds
 from br2net.benchmarks.latency.record import Report
 from br2net.benchmarks.latency.run import Plan, run_benchmark
+from br2net.benchmarks.latency.streams import measure_throughput
 from br2net.benchmarks.latency.subjects import NETWORKS, PAPER, find_subjects
 from br2net.benchmarks.latency.timing import Method
 from br2net.benchmarks.latency.work import LayerWork, Work
 from br2net.errors import BackendError, InputError
 from br2net.network import NAMED_CONFIGS
+from br2net.runtime.backends import open_backend
 from tests.benchmarks.latency.conftest import PEAKS
 from tests.benchmarks.latency.test_record import check_schema
 
@@ -192,3 +196,25 @@ def test_a_step_that_fails_is_told_and_the_times_are_kept(plan: Plan, monkeypatc
     assert report.rows
     assert [item.what for item in report.failures] == ["measuring streams"]
     assert "no such counter" in report.failures[0].reason
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_streams_share_a_model_or_have_one_each(plan: Plan, backend: str) -> None:
+    report = run_benchmark(replace(plan, streams=(1, 3), backend=backend, precision="auto"))
+    assert [item.streams for item in report.rows[0].throughput] == [1, 3]
+    assert all(item.images_per_second > 0.0 for item in report.rows[0].throughput)
+    assert report.failures == ()
+
+
+def test_what_a_stream_raises_is_raised(tiny_onnx: Path) -> None:
+    with open_backend(tiny_onnx, "onnxruntime") as backend:
+        frames = [np.zeros((64, 96, 3), np.uint8)]
+    with pytest.raises(BackendError, match="closed"):
+        measure_throughput([backend, backend], frames, 1, 60.0)
+
+
+def test_a_file_that_has_the_form_and_the_size_already_is_not_exported_again(tmp_path: Path) -> None:
+    mobile = Path(str(resources.files("br2net").joinpath("models/mobile.onnx")))
+    [subject] = find_subjects("mobile", mobile, ("restructured",), tmp_path, (384, 384))
+    assert subject.path == mobile
+    assert list(tmp_path.iterdir()) == []

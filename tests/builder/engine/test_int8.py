@@ -15,6 +15,7 @@ from br2net.calibration.thresholds import measure_histograms
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import METADATA_KEY
+from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import preprocess
 from br2net.zoo import find_model
 
@@ -47,21 +48,25 @@ def test_an_int8_file_of_the_quantiser_builds(tmp_path: Path) -> None:
     assert engine.read_bytes()[:4] == b"vtrt"
 
 
-def test_the_shipped_int8_model_builds_into_a_plan_half_the_size_of_float32s(tmp_path: Path) -> None:
-    sizes = []
-    for name in ("mobile", "mobile-int8"):
-        options = BuildOptions(profile=parse_profile("1", "384x384"), targets=("any",))
-        record = build_engine(find_model(name), tmp_path / f"{name}.engine", options)
-        sizes.append(record.plan_size_bytes)
-    print(f"plans of {sizes[0] / 1e6:.1f} and {sizes[1] / 1e6:.1f} MB")
+def test_the_shipped_int8_model_builds(tmp_path: Path) -> None:
+    options = BuildOptions(profile=parse_profile("1", "384x384"), targets=("any",))
+    record = build_engine(find_model("mobile-int8"), tmp_path / "x.engine", options)
     assert record.model.precision == "int8"
-    assert sizes[1] < 0.8 * sizes[0]  # kernels are a large part
+    assert (tmp_path / "x.engine").read_bytes()[:4] == b"vtrt"
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's network of random weights, fp32, at a size that is quick to calibrate."""
+    path = tmp_path_factory.mktemp("paper") / "paper.onnx"
+    export_onnx(Checkpoint(BR2Net(NAMED_CONFIGS["resnext101"]).eval(), ModelFacts("paper", 96, 96)), path)
+    return path
 
 
 @pytest.mark.parametrize("in_fp16", [False, True], ids=["fp32 remainder", "fp16 remainder"])
-def test_the_papers_network_as_int8_builds(tmp_path: Path, in_fp16: bool) -> None:
-    fp32, int8 = tmp_path / "paper.onnx", tmp_path / "paper-int8.onnx"
-    metadata = export_onnx(Checkpoint(BR2Net(NAMED_CONFIGS["resnext101"]).eval(), ModelFacts("paper")), fp32)
+def test_the_papers_network_as_int8_builds(paper: Path, tmp_path: Path, in_fp16: bool) -> None:
+    fp32, int8 = paper, tmp_path / "paper-int8.onnx"
+    metadata = read_model_file(fp32).metadata
     batches = [preprocess([packaged_photograph()], metadata.width, metadata.height, metadata.normalisation)]
     layers = find_layers(fp32)
     histograms = measure_histograms(fp32, layers, batches)
