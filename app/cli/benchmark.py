@@ -26,7 +26,7 @@ def benchmark(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILE…",
+            metavar="FILE",
             help="ONNX files, engines, checkpoints, shipped models; or a network by name with random weights: paper, "
             "resnext50, vgg16.",
         ),
@@ -47,8 +47,12 @@ def benchmark(
         str, typer.Option(metavar="LIST", help="plain, restructured or both: export these from a model's weights.")
     ] = "",
     size: Annotated[
-        str, typer.Option(metavar="WxH,…", help="Input size; of several, the first is measured, the others swept.")
-    ] = "",
+        str,
+        typer.Option(
+            metavar="WxH,…",
+            help="Input size, or own for each model's own; of several, the first is measured, the others swept.",
+        ),
+    ] = "own",
     batch: Annotated[str, typer.Option(metavar="N,…", help="Batch size, likewise.")] = "1",
     streams: Annotated[
         str, typer.Option(metavar="N,…", help="Numbers of pipelines at once to measure throughput with.")
@@ -103,7 +107,7 @@ def benchmark(
         backend=backend,
         precision=precision,
         device=device,
-        sizes=tuple(found for item in _list(size) if (found := parse_size(item))),
+        sizes=tuple(None if item == "own" else parse_size(item) for item in _list(size)),
         batches=_numbers("--batch", batch),
         streams=_numbers("--streams", streams),
         threads=threads,

@@ -103,6 +103,7 @@ def camera(
         StatusLine,
         make_cameras,
         rates_of,
+        refuse_sources,
         stopped_by_signals,
         summary_facts,
         summary_text,
@@ -116,6 +117,7 @@ def camera(
     from br2net.runtime.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
 
     policy = None if drop is None else BufferPolicy(drop.value)
+    refuse_sources(sources, record, jsonl)
     cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value))
     regions = tuple(parse_region(text) for text in region or ())
     watch = WatchOptions(tuple(alert or ()), events, webhook, mqtt, web, host, token, recordings)

@@ -59,7 +59,7 @@ class Plan:
         subjects: what the command line names, and the file that each means (None for a network by name).
         forms: to export, where there are weights; empty for files as they are.
         backend, precision: `all`, or one.
-        sizes: the first is the one that rows have, the others are swept; empty for each file's own.
+        sizes: `(width, height)`, or None for each file's own; the first is the one that rows have, the others are swept.
         batches: likewise.
         streams: numbers of streams to measure throughput with.
         threads: of the processor; 0 for all.
@@ -76,7 +76,7 @@ class Plan:
     backend: str = "all"
     precision: str = "all"
     device: str = "auto"
-    sizes: tuple[tuple[int, int], ...] = ()
+    sizes: tuple[tuple[int, int] | None, ...] = (None,)
     batches: tuple[int, ...] = (1,)
     streams: tuple[int, ...] = ()
     threads: int = 0
@@ -90,8 +90,8 @@ class Plan:
     command: str = ""
 
     def __post_init__(self) -> None:
-        if not self.batches or min(self.batches) < 1 or min(self.streams, default=1) < 1:
-            raise InputError("Batch sizes and numbers of streams start at 1.")
+        if not self.sizes or not self.batches or min(self.batches) < 1 or min(self.streams, default=1) < 1:
+            raise InputError("There must be a size and a batch size; batch sizes and numbers of streams start at 1.")
         if min(self.frame) < 32:
             raise InputError(f"A frame of {self.frame[0]}x{self.frame[1]} is too small.")
         for name in self.devices:
@@ -162,7 +162,7 @@ class _Run:
 
     def _open(self) -> None:
         plan = self.plan
-        size = plan.sizes[0] if plan.sizes else None
+        size = plan.sizes[0]
         opening = Opening(plan.device, plan.threads, size, [self.frame] * plan.batches[0], self.folder)
         subjects = []
         for text, path in plan.subjects:
@@ -302,7 +302,7 @@ class _Run:
             entry, row = self.timed[index], self.rows[index]
             points: list[SweepPoint] = []
             own = (row.width, row.height)
-            for size in dict.fromkeys([own, *plan.sizes]):
+            for size in dict.fromkeys([own, *(item or own for item in plan.sizes)]):
                 for batch in plan.batches if size == own else plan.batches[:1]:
                     if (size, batch) == (own, row.batch) and len(plan.sizes) < 2 and len(plan.batches) < 2:
                         continue
@@ -321,8 +321,9 @@ class _Run:
             seconds=self.plan.method.seconds * SHORT,
         )
         subject, form = entry.subject, entry.backend.metadata.form
-        if subject.checkpoint is not None and subject.path.suffix == ".onnx":
-            [subject] = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1:]
+        own = (entry.backend.width, entry.backend.height)
+        if subject.checkpoint is not None and subject.path.suffix == ".onnx" and size != own:
+            subject = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1]
         wanted = options(entry.variant, self.plan.device, self.plan.threads, size)
         with open_backend(subject.path, entry.variant.backend, wanted) as backend:
             return measure_point(backend, [self.frame] * batch, method)

@@ -1,6 +1,7 @@
 """Whole runs of a tiny model."""
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +211,10 @@ def test_what_a_stream_raises_is_raised(tiny_onnx: Path) -> None:
         frames = [np.zeros((64, 96, 3), np.uint8)]
     with pytest.raises(BackendError, match="closed"):
         measure_throughput([backend, backend], frames, 1, 60.0)
+
+
+def test_a_file_that_has_the_form_and_the_size_already_is_not_exported_again(tmp_path: Path) -> None:
+    mobile = Path(str(resources.files("br2net").joinpath("models/mobile.onnx")))
+    [subject] = find_subjects("mobile", mobile, ("restructured",), tmp_path, (384, 384))
+    assert subject.path == mobile
+    assert list(tmp_path.iterdir()) == []
