@@ -69,9 +69,12 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
                 shapes = [InputShape(smallest, WIDTH, HEIGHT), InputShape(largest, WIDTH, HEIGHT)]
                 profile = Profile(shapes[0], shapes[1], InputShape(largest, 2 * WIDTH, HEIGHT))
                 build_engine(tiny_onnx, path, BuildOptions(profile=profile))
-            return stack.enter_context(
-                TensorRTBackend(path, InferenceOptions(size=size, streams=streams), graphs=graphs)
-            )
+            options = InferenceOptions(size=size, streams=streams)
+            backend = stack.enter_context(TensorRTBackend(path, options, graphs=graphs))
+            assert isinstance(backend, TensorRTBackend)
+            if integrated not in (None, backend._runners[0]._cuda.integrated):
+                pytest.skip(f"this GPU is {'not ' if integrated else ''}integrated")
+            return backend
 
         if request.param == "gpu" and why_no_tensorrt():
             pytest.skip(why_no_tensorrt())
