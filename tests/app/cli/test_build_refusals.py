@@ -124,6 +124,17 @@ class TestNoGpu:
 
 
 @pytest.mark.usefixtures("testbed")
+def test_what_tensorrt_logged_of_a_failed_build_can_be_kept(
+    br2net: Command, tmp_path: Path, make_onnx: MakeOnnx
+) -> None:
+    wanted = ("--version-compatible", "--log", tmp_path / "build.log")  # needs a library that this RTX does not bring
+    ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", *FOR_ANY, *wanted)
+    refused(ended, tmp_path, "could not build")
+    lines = (tmp_path / "build.log").read_text().splitlines()
+    assert any(line.startswith("ERROR: ") and "libnvinfer_lean" in line for line in lines)
+
+
+@pytest.mark.usefixtures("testbed")
 @pytest.mark.parametrize("full_at", ["plan", "sidecar"])
 def test_a_disk_that_is_full_when_the_file_is_written(
     full_at: str, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
