@@ -76,6 +76,19 @@ def test_a_size_that_the_network_cannot_have(br2net: Command, tmp_path: Path, ma
     refused(ended, tmp_path, "64x70")
 
 
+def test_a_name_that_no_backend_would_open(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    ended = br2net("build", make_onnx(), "-o", tmp_path / "x.trt", *FOR_ANY)
+    refused(ended, tmp_path, "x.trt must end in .engine or .plan")
+
+
+def test_a_folder_that_cannot_be_written_to_before_anything_is_built(
+    br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("br2net.builder.engine.build.read_source", lambda path: pytest.fail("it went on"))
+    (tmp_path / "file").write_text("")
+    refused(br2net("build", make_onnx(), "-o", tmp_path / "file" / "x.engine"), tmp_path, "Cannot write")
+
+
 def test_no_tensorrt(tmp_path: Path, make_onnx: MakeOnnx) -> None:
     without = "import sys; sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None; from br2net.cli import main; "
     arguments = ["br2net", "build", str(make_onnx()), "-o", str(tmp_path / "x.engine")]
