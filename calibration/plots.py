@@ -7,7 +7,7 @@ from html import escape
 from br2net.benchmarks.report.plots import Axis
 
 WIDTH, HEIGHT = 960, 300
-LEFT, RIGHT, TOP, BOTTOM = 60, 10, 34, 34
+LEFT, RIGHT, TOP, BOTTOM = 72, 10, 34, 34
 LARGEST_GAP = 2.0
 LETTER_WIDTH, LINE_HEIGHT = 7.5, 15.0
 
@@ -81,7 +81,8 @@ def _bands(bars: Sequence[Bar], step: float, bottom: int) -> list[str]:
 
 def _labels(bars: Sequence[Bar], step: float, down: Callable[[float], float]) -> list[str]:
     """Labels above their bars, the highest first; one that would cover another moves up, or is left out at the top."""
-    parts, placed = [], []
+    parts: list[str] = []
+    placed: list[tuple[float, float, float]] = []
     for index in sorted(range(len(bars)), key=lambda index: bars[index].value, reverse=True):
         label = bars[index].label
         if not label:
