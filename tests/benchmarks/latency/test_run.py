@@ -223,6 +223,6 @@ def test_a_file_that_has_the_form_and_the_size_already_is_not_exported_again(tmp
 def test_what_there_is_is_handed_out_after_every_step(plan: Plan) -> None:
     kept: list[Report] = []
     final = run_benchmark(replace(plan, backend="onnxruntime"), keep=kept.append)
-    assert [item.interrupted for item in kept][0] == "measuring streams"
+    assert kept[0].interrupted == "measuring streams"
     assert all(item.interrupted and item.rows == final.rows[:1] for item in kept)
     assert final.interrupted == ""
