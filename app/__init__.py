@@ -1,6 +1,6 @@
 """BR²Net at the edge: finds what is out of focus, pixel by pixel, live.
 
-`Detector` turns a frame into a `BlurMap`. Nothing heavy is imported before it is used.
+`Detector` turns a frame into a `BlurMap`, `Camera` gives frames. Nothing heavy is imported before it is used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from br2net.blur_map import BlurMap
     from br2net.detector import Detector
+    from br2net.runtime.camera import Camera
 
 __version__ = "0.1.0"
-__all__ = ["BlurMap", "Detector", "__version__"]
+__all__ = ["BlurMap", "Camera", "Detector", "__version__"]
 
-_HOMES = {"BlurMap": "br2net.blur_map", "Detector": "br2net.detector"}
+_HOMES = {
+    "BlurMap": "br2net.blur_map",
+    "Camera": "br2net.runtime.camera",
+    "Detector": "br2net.detector",
+}
 
 
 def __getattr__(name: str) -> Any:

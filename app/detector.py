@@ -1,23 +1,29 @@
 """The detector: from frames to blur maps."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from br2net.blur_map import BlurMap
 from br2net.errors import ImageError
+from br2net.loading import load_backend
 from br2net.runtime.backend import Backend, InferenceOptions
-from br2net.runtime.backends import open_backend
 from br2net.runtime.images import read_image
 from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.postprocessing import to_frame_size
 from br2net.runtime.preprocessing import preprocess
-from br2net.zoo import DEFAULT_MODEL, find_model
+from br2net.zoo import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from br2net.runtime.camera import Camera
+    from br2net.runtime.cuda.device_map import DeviceMap
+    from br2net.runtime.pipeline import PipelineOptions
 
 Frame = NDArray[np.uint8]
 FrameOrPath = Frame | str | Path
@@ -47,21 +53,23 @@ class Detector:
         precision: str = "auto",
         size: tuple[int, int] | None = None,
         threads: int = 0,
+        streams: int = 1,
     ) -> "Detector":
-        """Load a model.
+        """Load a model; on a machine with an NVIDIA GPU as an engine, built at the first call and kept for later ones.
 
         Args:
-            model: name of a shipped model, or path of an ONNX file or a checkpoint.
-            backend: `auto`, `openvino`, `onnxruntime` or `torch` (checkpoints).
+            model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint.
+            backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` or `torch` (checkpoints).
             device: `auto`, or a device by the backend's name for it.
             precision: `auto` for what the device does best, or `fp32`, `bf16`, `fp16` where the backend has it.
             size: input `(width, height)` in pixels, multiples of 32; None for the model's default.
             threads: CPU threads; 0 for all.
+            streams: batches to compute side by side, for `stream` and the pipeline: more frames a second, each later.
 
         Raises:
             Br2netError: one of its classes; the sentence says what was wrong and what to do.
         """
-        return cls(open_backend(find_model(model), backend, InferenceOptions(device, precision, size, threads)))
+        return cls(load_backend(model, backend, InferenceOptions(device, precision, size, threads, streams)))
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -107,6 +115,41 @@ class Detector:
         maps = [to_frame_size(item, frame.shape[1], frame.shape[0]) for item, frame in zip(blur, frames, strict=True)]
         latency_ms = (time.perf_counter() - began) * 1000.0 / len(frames)
         return [BlurMap(item, latency_ms) for item in maps]
+
+    def infer_on_device(self, frame: FrameOrPath) -> "DeviceMap":
+        """Detect in one frame and leave the map on the GPU, at the network's size, for who goes on there.
+
+        Needs an engine. The result owns its memory; see `DeviceMap` for how PyTorch or CuPy take it.
+
+        Args:
+            frame: uint8 `(H, W, 3)` BGR, or the path of an image.
+
+        Raises:
+            ImageError: if it is not of that kind, or an image cannot be read.
+            InputError: if the backend keeps no maps on a GPU.
+        """
+        backend = self._backend
+        batch = preprocess([_to_frame(frame)], backend.width, backend.height, backend.metadata.normalisation)
+        return backend.infer_on_device(batch)
+
+    def stream(self, camera: "Camera", options: "PipelineOptions | None" = None) -> Iterator[tuple[Frame, BlurMap]]:
+        """Detect in each frame of a camera, while the next ones are captured and prepared.
+
+        Args:
+            camera: opened here if it is not open; whoever made it closes it.
+            options: smoothing over time; None for none.
+
+        Yields:
+            The frame, uint8 `(H, W, 3)` BGR, the caller's own, and its `BlurMap`, whose latency counts from capture.
+
+        Raises:
+            CameraError: if the camera cannot be opened, or is lost for good.
+        """
+        from br2net.runtime.pipeline import Pipeline
+
+        with closing(Pipeline([camera], self._backend, options).results()) as results:
+            for result in results:
+                yield result.frame, BlurMap(result.map, result.latency_ms)
 
     def close(self) -> None:
         """Free the model; the detector cannot be used afterwards."""

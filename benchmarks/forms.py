@@ -95,7 +95,7 @@ def main() -> None:
         )
     if len(sys.argv) > 1:
         environment = {
-            "processor": _processor(),
+            "processor": processor(),
             "threads": cv2.getNumberOfCPUs(),
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "onnxruntime-gpu", "openvino", "numpy", "opencv-python")},
@@ -104,7 +104,7 @@ def main() -> None:
         write_text(Path(sys.argv[1]), json.dumps(result, indent=2) + "\n")
 
 
-def _processor() -> str:
+def processor() -> str:
     """Name of the processor, with the instructions that decide which precision is fast."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

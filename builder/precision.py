@@ -73,7 +73,7 @@ def to_fp16(
         preprocess([frame] * (file.batch or 1), metadata.width, metadata.height, metadata.normalisation)
         for frame in frames
     ]
-    model = _autocast(onnx_path, batches)
+    model = autocast(onnx_path, batches)
     with written_whole(out) as temporary:
         _save(model, temporary, metadata.with_precision("fp16"))
         found = difference(reference_maps(temporary, batches), reference_maps(onnx_path, batches))
@@ -116,7 +116,16 @@ def _check_name(output: Path) -> None:
         raise InputError(f"{output} must end in .onnx.")
 
 
-def _autocast(path: Path, batches: Sequence[NDArray[np.float32]]) -> "onnx.ModelProto":
+def autocast(path: Path, batches: Sequence[NDArray[np.float32]]) -> "onnx.ModelProto":
+    """An fp32 ONNX file as fp16 where AutoCast sees no harm; input and output stay float32.
+
+    Args:
+        path: of the fp32 file.
+        batches: network input, float32 `(N, 3, h, w)` each, that shows which values occur.
+
+    Raises:
+        MissingDependencyError: if modelopt is not installed.
+    """
     try:
         from modelopt.onnx.autocast import convert_to_mixed_precision
         from modelopt.onnx.logging_config import configure_logging

@@ -10,29 +10,31 @@ Nodes = frozenset[str]
 def keep_least(
     sensitivities: Sequence[Sensitivity], kept: Collection[str], holds: Callable[[Nodes], bool]
 ) -> Nodes | None:
-    """The nodes to keep, or None where not even keeping all of them makes `holds` true.
+    """The nodes to keep, or None where `holds` is not true even with all but one group kept.
 
     Groups are taken by noise per multiply-accumulate, most first, until `holds`; how many is found by doubling and
     halving. Then each taken one is given back, the costliest first, where `holds` without it.
 
     Args:
-        sensitivities: of the groups that can be kept.
+        sensitivities: of the groups; those that stay float32 anyway are no choice.
         kept: nodes that are kept whatever happens.
         holds: whether the gate holds with these nodes kept. It is asked about twice the logarithm of their number and
             once for each that is taken.
     """
-    order = sorted(sensitivities, key=lambda item: item.noise / max(item.group.macs, 1), reverse=True)
+    changeable = (item for item in sensitivities if not item.stays)
+    order = sorted(changeable, key=lambda item: item.noise / max(item.group.macs, 1), reverse=True)
 
     def nodes(groups: Sequence[Sensitivity]) -> Nodes:
         return frozenset(kept).union(*(item.group.nodes for item in groups))
 
     if holds(nodes([])):
         return nodes([])
-    failing, count = 0, 1
-    while not holds(nodes(order[:count])):
-        if count >= len(order):
+    most = len(order) - 1  # something has to be INT8
+    failing, count = 0, min(1, most)
+    while not (count > 0 and holds(nodes(order[:count]))):
+        if count >= most:
             return None
-        failing, count = count, min(2 * count, len(order))
+        failing, count = count, min(2 * count, most)
     while count - failing > 1:
         middle = (failing + count) // 2
         if holds(nodes(order[:middle])):

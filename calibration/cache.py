@@ -15,7 +15,7 @@ from br2net.calibration.quantiser import Calibration
 from br2net.calibration.thresholds import Method
 from br2net.files import write_text
 
-TOOLS = ("nvidia-modelopt", "onnxruntime", "onnxruntime-gpu", "opencv-python")
+TOOLS = ("onnxruntime", "onnxruntime-gpu", "opencv-python", "numpy")
 
 
 @dataclass(frozen=True)

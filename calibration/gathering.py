@@ -1,7 +1,9 @@
 """From what a user names to a calibration set and the images of the gate."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from br2net.calibration.gate import GateImage
 from br2net.calibration.manifest import Manifest, manifest_of
 from br2net.calibration.selection import CalibrationSet, Candidate, look_at, select
 from br2net.errors import InputError
+from br2net.files import write_text
 from br2net.runtime.backend import Backend
 from br2net.runtime.backends import open_backend
 from br2net.runtime.images import write_png
@@ -18,6 +21,7 @@ from br2net.runtime.pairs import Pair, find_pairs, read_mask, read_pair, read_sp
 
 LARGEST_SET = 512
 CANDIDATES_PER_FRAME = 3  # so many are looked at for each that is wanted
+MANIFEST_NAME = "calibration-set.json"  # beside the files that `collect` writes
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def gather(model: Path, request: SetRequest) -> Gathered:
 def collect(model: Path, request: SetRequest, folder: Path) -> CalibrationSet:
     """Write a calibration set as PNG files into a folder, which a later `--images` names, with its manifest.
 
-    Frames keep the size of the network's input, so that preprocessing leaves them as they are.
+    Frames keep the size of the network's input, so that preprocessing leaves them as they are. The folder appears whole
+    or not at all.
 
     Raises:
         InputError: if the frames are useless as a calibration set, or the folder holds something already.
@@ -88,15 +93,35 @@ def collect(model: Path, request: SetRequest, folder: Path) -> CalibrationSet:
         raise InputError(f"{folder} is there already and not an empty folder.")
     with open_backend(model) as backend:
         chosen = select(_sources(request), backend, request.size, request.seed, hold_out=False)
+        manifest = manifest_of(chosen, backend.metadata)
     digits = len(str(len(chosen.frames)))
-    for index, item in enumerate(chosen.frames):
-        write_png(folder / f"{index:0{digits}}.png", item.frame)
+    entries = []
+    with _folder_written_whole(folder) as temporary:
+        for index, (item, entry) in enumerate(zip(chosen.frames, manifest.frames, strict=True)):
+            path = temporary / f"{index:0{digits}}.png"
+            write_png(path, item.frame)
+            entries.append(replace(entry, name=path.name, sha256=file_sha256(path), source=item.name))
+        write_text(temporary / MANIFEST_NAME, replace(manifest, frames=tuple(entries)).to_json())
     return chosen
 
 
-def _sources(request: SetRequest) -> "Sequence[SourceFrame]":
+@contextmanager
+def _folder_written_whole(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, which becomes it when the block ends without an error."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
+            inner = Path(name) / folder.name
+            inner.mkdir()
+            yield inner
+            inner.replace(folder)
+    except OSError as error:
+        raise InputError(f"Cannot write {folder}: {error.strerror or error}.") from error
+
+
+def _sources(request: SetRequest) -> Iterator[SourceFrame]:
     split = None if request.split is None else frozenset(read_split(request.split))
-    return read_sources(request.sources, split, request.size * CANDIDATES_PER_FRAME, request.seed)  # type: ignore[return-value]
+    return read_sources(request.sources, split, request.size * CANDIDATES_PER_FRAME, request.seed)
 
 
 def _again(manifest: Manifest, request: SetRequest, backend: Backend) -> CalibrationSet:

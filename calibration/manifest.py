@@ -16,12 +16,21 @@ FORMAT = "br2net-calibration-set-1"
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One frame: where it came from, and what it was chosen by."""
+    """One frame: where it came from, and what it was chosen by.
+
+    Attributes:
+        name: file name; of a video with the number of the frame behind it, as `street.mp4#120`.
+        sha256: of the file's bytes, or of the pixels of a video's frame.
+        brightness: mean grey level, 0..1.
+        blurred_fraction: share of blurred pixels in the float32 model's map.
+        source: of a frame that `--collect` wrote into a file: what it was before, as `street.mp4#120`.
+    """
 
     name: str
     sha256: str
     brightness: float
     blurred_fraction: float
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from br2net.builder.inspection import inspect_onnx
 from br2net.calibration.auto import keep_least
 from br2net.calibration.cache import CalibrationKey, cached_calibration, tool_versions
 from br2net.calibration.gate import GateImage, GateLimits, GateResult, compare
 from br2net.calibration.inference import Batch, maps_of
-from br2net.calibration.layers import find_layers, matching
+from br2net.calibration.layers import Layer, find_layers, matching
 from br2net.calibration.manifest import Manifest
 from br2net.calibration.quantiser import Calibration, Quantiser, calibrate_layers
 from br2net.calibration.sensitivity import By, Sensitivity, drift_of, measure_sensitivity, worst
-from br2net.calibration.thresholds import METHODS, Method
+from br2net.calibration.thresholds import METHODS, Histograms, Method, measure_histograms
 from br2net.calibration.writing import check_by_openvino, save_int8
 from br2net.errors import GateError, InputError
 from br2net.files import written_whole
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 DEFAULT_KEEP = ("gate", "map")
 FEW = 16  # images that sensitivity is measured on, and that a method is chosen by
+SHOWN = 4  # images whose maps the report shows
+
+Remainder = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class CalibrationOptions:
         methods: one, or several of which the one with the least drift on the calibration images is taken.
         keep: kinds, blocks and labels of layers that stay float32.
         correct_bias: whether biases make up for the mean shift of rounding.
+        remainder: what everything but the INT8 layers computes in.
         limits: of the gate.
         accept_drift: write the file even though the gate does not hold.
         auto: keep further layers in float32, as few as needed, where the gate does not hold.
@@ -48,6 +52,7 @@ class CalibrationOptions:
     methods: tuple[Method, ...] = ("mse",)
     keep: tuple[str, ...] = DEFAULT_KEEP
     correct_bias: bool = True
+    remainder: Remainder = "fp32"
     limits: GateLimits = field(default_factory=GateLimits)
     accept_drift: bool = False
     auto: bool = False
@@ -57,6 +62,19 @@ class CalibrationOptions:
         unknown = [name for name in self.methods if name not in METHODS]
         if unknown or not self.methods:
             raise InputError(f"There is no method {', '.join(unknown)}; there are {', '.join(METHODS)}, and all.")
+        if self.remainder not in get_args(Remainder):
+            raise InputError(f"The remainder can be {' or '.join(get_args(Remainder))}, not {self.remainder}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image of the gate: frame uint8 `(h, w, 3)` BGR, float32 maps `(h, w)` of both files, their mean difference."""
+
+    name: str
+    frame: "NDArray[np.uint8]"
+    float32: "NDArray[np.float32]"
+    int8: "NDArray[np.float32]"
+    difference: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +87,14 @@ class Outcome:
         methods: what the gate measured for each method, before `auto`.
         gate: what it measured for the file, by ONNX Runtime.
         openvino: the same by OpenVINO, as it runs the file here; None where the file was not written.
-        kept: labels of the layers that stayed float32.
+        layers: all that could be INT8.
+        kept: labels of those that stayed float32.
+        samples: the images of the gate whose maps differ most, the worst first.
         int8_macs: share of the multiply-accumulates in INT8 layers.
         float32_bytes, int8_bytes: of the files.
         sensitivity: where it was measured.
         reused: methods whose calibration was kept from an earlier run.
-        broken: limits that do not hold; the file was written all the same if drift is accepted.
+        limits: of the gate; the file was written in spite of them if drift was accepted.
     """
 
     metadata: ModelMetadata
@@ -82,13 +102,22 @@ class Outcome:
     methods: dict[Method, GateResult]
     gate: GateResult
     openvino: GateResult | None
+    layers: tuple[Layer, ...]
     kept: tuple[str, ...]
+    samples: tuple[Sample, ...]
     int8_macs: float
     float32_bytes: int
     int8_bytes: int
     sensitivity: tuple[Sensitivity, ...]
     reused: tuple[Method, ...]
-    broken: tuple[str, ...]
+    limits: GateLimits
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Limits that do not hold for the file, by ONNX Runtime or by OpenVINO, one clause each."""
+        return tuple(
+            self.limits.broken_by(self.gate) or (self.limits.broken_by(self.openvino) if self.openvino else ())
+        )
 
 
 class RefusedError(GateError):
@@ -151,6 +180,7 @@ class _Run:
             raise InputError(f"With {', '.join(options.keep)} kept, no layer of {model} is left to be INT8.")
         self._gate_batches = self._batches([image.frame for image in gate_images])
         self._reused: list[Method] = []
+        self._histograms: Histograms | None = None
 
     def run(self, frames: "Sequence[NDArray[np.uint8]]") -> Outcome:
         batches = self._batches(frames)
@@ -167,41 +197,71 @@ class _Run:
         return self._finish(method, quantisers[method], results)
 
     def _finish(self, method: Method, quantiser: Quantiser, results: dict[Method, GateResult]) -> Outcome:
-        options, kept, gate = self._options, self._keep, results[method]
-        broken = options.limits.broken_by(gate)
+        options, kept = self._options, self._keep
+        broken = options.limits.broken_by(results[method])
         sensitivity: tuple[Sensitivity, ...] = ()
         if broken or options.sensitivity is not None:
-            sensitivity = measure_sensitivity(
-                quantiser, kept, options.sensitivity or "layer", self._few, self._count("layers measured")
-            )
+            sensitivity = self._sensitivity(quantiser)
         if broken and options.auto:
-            found = keep_least(sensitivity, kept, lambda nodes: self._holds(quantiser, nodes))
-            if found is not None:
-                kept = found
-                gate = self._gate(quantiser.int8(kept))
-                broken = options.limits.broken_by(gate)
-        outcome = self._outcome(method, results, gate, kept, sensitivity, broken)
-        if broken and not options.accept_drift:
-            raise RefusedError(self._refusal(broken, sensitivity), outcome)
-        return self._write(quantiser.int8(kept), outcome)
+            kept = keep_least(sensitivity, kept, lambda nodes: self._holds(quantiser, nodes)) or kept
+        int8 = self._int8(quantiser, kept)
+        maps = maps_of(int8, self._gate_batches)
+        gate = compare(self._gate_images, maps, self._references)
+        outcome = self._outcome(method, results, gate, kept, self._samples(maps), sensitivity)
+        self._refuse_if_broken(outcome, "", quantiser)
+        return self._write(int8, outcome, quantiser)
 
-    def _write(self, int8: "ModelProto", outcome: Outcome) -> Outcome:
+    def _write(self, int8: "ModelProto", outcome: Outcome, quantiser: Quantiser) -> Outcome:
         self._say("writing")
-        with written_whole(self._output) as temporary:
-            facts = {"method": outcome.method, "set": self._manifest.digest(), "tools": tool_versions()}
+        facts = {
+            "method": outcome.method,
+            "remainder": self._options.remainder,
+            "set": self._manifest.digest(),
+            "tools": tool_versions(),
+        }
+        with (
+            written_whole(self._output) as temporary,
+            written_whole(manifest_path(self._output)) as temporary_manifest,
+        ):
             save_int8(int8, temporary, outcome.metadata, facts)
             self._say("the gate, by OpenVINO")
             maps = check_by_openvino(temporary, self._gate_batches)
-            openvino = compare(self._gate_images, maps, self._references)
-            self._refuse_if_broken(openvino, "by OpenVINO", outcome)
-            outcome = replace(outcome, openvino=openvino, metadata=_with_figures(outcome.metadata, outcome.gate))
+            outcome = replace(outcome, openvino=compare(self._gate_images, maps, self._references))
+            self._refuse_if_broken(outcome, "by OpenVINO, ", quantiser)
+            outcome = replace(outcome, metadata=_with_figures(outcome.metadata, outcome.gate))
             save_int8(int8, temporary, outcome.metadata, facts)
+            temporary_manifest.write_text(self._manifest.to_json(), encoding="utf-8")
             return replace(outcome, int8_bytes=temporary.stat().st_size)
 
-    def _refuse_if_broken(self, result: GateResult, where: str, outcome: Outcome) -> None:
-        broken = self._options.limits.broken_by(result)
-        if broken and not self._options.accept_drift:
-            raise RefusedError(f"{self._output} is not written: {where}, {' and '.join(broken)}.", outcome)
+    def _refuse_if_broken(self, outcome: Outcome, where: str, quantiser: Quantiser) -> None:
+        if not outcome.broken or self._options.accept_drift:
+            return
+        sensitivity = outcome.sensitivity or self._sensitivity(quantiser)
+        outcome = replace(outcome, sensitivity=sensitivity)
+        names = ", ".join(item.group.name for item in worst(sensitivity, 3))
+        advice = "no choice of layers made it hold" if self._options.auto else "--auto keeps the worst in float32"
+        raise RefusedError(
+            f"{self._output} is not written: {where}{' and '.join(outcome.broken)}. Most of it comes from {names}; "
+            f"{advice}, and --accept-drift writes the file as it is.",
+            outcome,
+        )
+
+    def _int8(self, quantiser: Quantiser, kept: Collection[str]) -> "ModelProto":
+        if self._options.remainder == "fp32":
+            return quantiser.int8(kept)
+        self._say("casting the remainder to float16")
+        return quantiser.int8_in_fp16(kept, self._few)
+
+    def _sensitivity(self, quantiser: Quantiser) -> tuple[Sensitivity, ...]:
+        by = self._options.sensitivity or "layer"
+        return measure_sensitivity(quantiser, self._keep, by, self._few, self._count(f"{by}s measured"))
+
+    def _samples(self, maps: "Sequence[NDArray[np.float32]]") -> tuple[Sample, ...]:
+        samples = [
+            Sample(image.name, image.frame, reference, found, float(abs(found - reference).mean()))
+            for image, found, reference in zip(self._gate_images, maps, self._references, strict=True)
+        ]
+        return tuple(sorted(samples, key=lambda item: item.difference, reverse=True)[:SHOWN])
 
     def _outcome(
         self,
@@ -209,8 +269,8 @@ class _Run:
         results: dict[Method, GateResult],
         gate: GateResult,
         kept: Collection[str],
+        samples: tuple[Sample, ...],
         sensitivity: tuple[Sensitivity, ...],
-        broken: Sequence[str],
     ) -> Outcome:
         metadata = self._file.metadata
         macs = sum(layer.macs for layer in self._layers if layer.node not in kept)
@@ -220,21 +280,15 @@ class _Run:
             methods=results,
             gate=gate,
             openvino=None,
+            layers=self._layers,
             kept=tuple(layer.label for layer in self._layers if layer.node in kept),
+            samples=samples,
             int8_macs=macs / max(inspect_onnx(self._path).macs, 1),
             float32_bytes=self._path.stat().st_size,
             int8_bytes=0,
             sensitivity=sensitivity,
             reused=tuple(self._reused),
-            broken=tuple(broken),
-        )
-
-    def _refusal(self, broken: Sequence[str], sensitivity: Sequence[Sensitivity]) -> str:
-        names = ", ".join(item.group.name for item in worst(sensitivity, 3))
-        advice = "no choice of layers made it hold" if self._options.auto else "--auto keeps the worst in float32"
-        return (
-            f"{self._output} is not written: {' and '.join(broken)}. Most of it comes from {names}; {advice}, "
-            "and --accept-drift writes the file as it is."
+            limits=self._options.limits,
         )
 
     def _methods(self) -> tuple[Method, ...]:
@@ -245,8 +299,11 @@ class _Run:
         key = CalibrationKey(sha256_of(self._path), self._manifest.digest(), method, correct, tool_versions())
 
         def measure() -> Calibration:
+            if self._histograms is None:
+                self._say("measuring what flows through the layers")
+                self._histograms = measure_histograms(self._path, self._layers, batches)
             self._say(f"calibrating, {method}")
-            return calibrate_layers(self._path, self._layers, batches, method, correct)
+            return calibrate_layers(self._path, self._layers, self._histograms, batches, method, correct)
 
         found, was_kept = cached_calibration(key, measure)
         if was_kept:
@@ -294,6 +351,11 @@ def fit_model(path: Path) -> ModelFile:
     if file.batch not in (None, 1):
         raise InputError(f"{path} takes {file.batch} images at once; calibrate a file of --batch 1 or any.")
     return file
+
+
+def manifest_path(output: Path) -> Path:
+    """Where the manifest of an INT8 file's calibration set stands: `x-int8.calibration.json` beside `x-int8.onnx`."""
+    return output.with_suffix(".calibration.json")
 
 
 def _with_figures(metadata: ModelMetadata, gate: GateResult) -> ModelMetadata:

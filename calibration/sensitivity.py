@@ -33,11 +33,26 @@ class Drift:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A group: the drift when only it is INT8, and when all but it are."""
+    """A group of layers and what it does to the maps.
+
+    Attributes:
+        group: the layers.
+        stays: whether all of it is float32 in the file anyway.
+        alone: the drift when only it is INT8.
+        kept: the drift when it is float32 too, besides those that stay so.
+        as_it_is: the drift when none but those that stay so are; the same for all groups.
+    """
 
     group: Group
+    stays: bool
     alone: Drift
     kept: Drift
+    as_it_is: Drift
+
+    @property
+    def gain_db(self) -> float:
+        """By how much the signal to noise ratio rises when it is float32 too, decibel."""
+        return self.kept.sqnr_db - self.as_it_is.sqnr_db
 
     @property
     def noise(self) -> float:
@@ -65,26 +80,30 @@ def measure_sensitivity(
     batches: Sequence[Batch],
     on_group: Callable[[int, int], None] | None = None,
 ) -> tuple[Sensitivity, ...]:
-    """Measure every group of layers that are INT8.
+    """Measure every group of layers, also those that stay float32: whether they should is to be seen.
 
     Args:
         quantiser: of the model.
-        kept: nodes that stay float32 throughout.
+        kept: nodes that stay float32.
         by: a layer or a block at a time.
         batches: a few images, `(1, 3, h, w)` each.
         on_group: called with how many groups are done, of how many.
     """
     every = frozenset(layer.node for layer in quantiser.layers)
-    groups = groups_of([layer for layer in quantiser.layers if layer.node not in kept], by)
+    groups = groups_of(quantiser.layers, by)
     references = maps_of(quantiser.float32(), batches)
 
     def drift(stay: Collection[str]) -> Drift:
         return drift_of(maps_of(quantiser.int8(stay), batches), references)
 
+    as_it_is = drift(kept)
     found = []
     for index, group in enumerate(groups):
         own = frozenset(group.nodes)
-        found.append(Sensitivity(group, drift(every - own), drift(own.union(kept))))
+        stays = own <= frozenset(kept)
+        tried = own if stays else own.difference(kept)
+        also_kept = as_it_is if stays else drift(own.union(kept))
+        found.append(Sensitivity(group, stays, drift(every - tried), also_kept, as_it_is))
         if on_group is not None:
             on_group(index + 1, len(groups))
     return tuple(found)
@@ -97,5 +116,6 @@ def drift_of(maps: Sequence[Map], references: Sequence[Map]) -> Drift:
 
 
 def worst(sensitivities: Iterable[Sensitivity], count: int) -> list[Sensitivity]:
-    """Those that bring most noise when INT8 alone, the worst first."""
-    return sorted(sensitivities, key=lambda item: item.noise, reverse=True)[:count]
+    """Those of the INT8 groups that bring most noise when INT8 alone, the worst first."""
+    changeable = (item for item in sensitivities if not item.stays)
+    return sorted(changeable, key=lambda item: item.noise, reverse=True)[:count]

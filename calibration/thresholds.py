@@ -1,8 +1,6 @@
 """Calibration methods: from what flows through a tensor to the largest magnitude that INT8 shall represent."""
 
-import logging
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,49 +9,42 @@ from numpy.typing import NDArray
 
 from br2net.calibration.histograms import BINS, Batch, MagnitudeHistogram, observe
 from br2net.calibration.layers import Layer
-from br2net.errors import MissingDependencyError
 
-Method = Literal["entropy", "max", "percentile", "mse"]
+Method = Literal["mse", "entropy", "percentile", "max"]
 METHODS: tuple[Method, ...] = get_args(Method)
-BY_MODELOPT: tuple[Method, ...] = ("entropy", "max")
 LEVELS = 127  # of either sign; -128 stays unused, so that zero is the middle
 PERCENTILE = 0.9999
 CANDIDATES = 96  # thresholds that `mse` tries
+ENTROPY_BINS, ENTROPY_LEVELS, ENTROPY_STEP = 2048, 128, 16
 
 Thresholds = Mapping[str, float]
+Histograms = Mapping[str, MagnitudeHistogram]
 
 
-def find_thresholds(path: Path, layers: Sequence[Layer], batches: Sequence[Batch], method: Method) -> Thresholds:
-    """The largest magnitude to represent of each tensor that `layers` read.
+def measure_histograms(path: Path, layers: Sequence[Layer], batches: Sequence[Batch]) -> Histograms:
+    """How often which magnitude flows through each tensor that `layers` read, over a whole calibration set.
 
     Args:
         path: of the float32 ONNX file.
         layers: of that file.
         batches: preprocessed photographs, float32 `(N, 3, h, w)`.
-        method: `max` takes the largest magnitude seen, `entropy` the cut that keeps most information (both by NVIDIA's
-            Model Optimizer), `percentile` the one that 99.99 % of the values stay below, `mse` the one of least squared
-            error of the rounded and cut values.
-
-    Raises:
-        MissingDependencyError: if Model Optimizer or ONNX Runtime is not installed.
     """
-    if method in BY_MODELOPT:
-        return _by_modelopt(path, layers, batches, method)
     histograms = {layer.input: MagnitudeHistogram() for layer in layers}
     observe(path, list(histograms), batches, lambda name, value: histograms[name].add(value))
-    choose = _least_squared_error if method == "mse" else _percentile
-    return {name: choose(histogram) for name, histogram in histograms.items()}
+    return histograms
 
 
-def _percentile(histogram: MagnitudeHistogram) -> float:
-    share = np.cumsum(histogram.counts) / max(histogram.counts.sum(), 1.0)
-    index = int(np.searchsorted(share, PERCENTILE))
-    return min((index + 1) * histogram.limit / BINS, histogram.largest) or histogram.limit
+def find_thresholds(histograms: Histograms, method: Method) -> Thresholds:
+    """The largest magnitude to represent of each tensor.
 
-
-def _least_squared_error(histogram: MagnitudeHistogram) -> float:
-    errors = [squared_error(histogram, histogram.largest * step / CANDIDATES) for step in range(1, CANDIDATES + 1)]
-    return histogram.largest * (int(np.argmin(errors)) + 1) / CANDIDATES or histogram.limit
+    Args:
+        histograms: of the tensors.
+        method: `max` takes the largest magnitude seen, `percentile` the one that 99.99 % of the values stay below, `mse`
+            the cut of least squared error of the rounded values, `entropy` the one whose rounded values are distributed
+            most like the values themselves. All four are those of NVIDIA's calibrators.
+    """
+    choose = _CHOICES[method]
+    return {name: choose(histogram) or histogram.limit for name, histogram in histograms.items()}
 
 
 def squared_error(histogram: MagnitudeHistogram, threshold: float) -> float:
@@ -66,39 +57,59 @@ def squared_error(histogram: MagnitudeHistogram, threshold: float) -> float:
     return float((histogram.counts * (centres - rounded) ** 2).sum())
 
 
-def _by_modelopt(path: Path, layers: Sequence[Layer], batches: Sequence[Batch], method: Method) -> Thresholds:
-    """What modelopt's calibrator finds, read from the scales of the graph that it writes."""
-    import onnx
+def divergence(counts: NDArray[np.float64], cut: int, levels: int = ENTROPY_LEVELS) -> float:
+    """Kullback-Leibler divergence of a histogram cut at bin `cut` from the same in `levels` steps.
 
-    try:
-        from modelopt.onnx.quantization import quantize
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"The method {method} needs NVIDIA's Model Optimizer: `pip install 'nvidia-modelopt[onnx]'`."
-        ) from error
-    logging.getLogger("modelopt").setLevel(logging.ERROR)
-    name = onnx.load(path).graph.input[0].name
-    shape = "x".join(map(str, (1, *batches[0].shape[1:])))
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "calibrated.onnx"
-        quantize(
-            str(path),
-            quantize_mode="int8",
-            calibration_data={name: np.concatenate(batches)},
-            calibration_method=method,
-            calibration_eps=["cpu"],
-            calibration_shapes=f"{name}:{shape}",
-            op_types_to_quantize=["Conv"],
-            nodes_to_quantize=[layer.node for layer in layers],
-            high_precision_dtype="fp32",
-            output_path=str(output),
-            log_level="ERROR",
-        )
-        graph = onnx.load(output).graph
-    constants = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
-    scales = {
-        node.input[0]: float(constants[node.input[1]]) * LEVELS
-        for node in graph.node
-        if node.op_type == "QuantizeLinear" and constants[node.input[1]].ndim == 0
-    }
-    return {layer.input: scales[layer.input] for layer in layers}
+    By S. Migacz, "8-bit inference with TensorRT" (GTC 2017): what lies beyond the cut is added to the last bin; a step
+    spreads its count evenly over those of its bins that are not empty. Natural logarithm.
+
+    Args:
+        counts: of equal bins from 0 on.
+        cut: number of bins that are kept, at least `levels`.
+        levels: how many steps there are.
+    """
+    kept = counts[:cut].copy()
+    filled = kept > 0.0
+    step = np.arange(cut) * levels // cut
+    per_step = np.bincount(step, weights=kept, minlength=levels)
+    filled_per_step = np.bincount(step, weights=filled, minlength=levels)
+    kept[-1] += counts[cut:].sum()
+    spread = np.where(filled, per_step[step] / np.maximum(filled_per_step[step], 1.0), 0.0)
+    whole, spread_whole = kept.sum(), spread.sum()
+    if spread_whole == 0.0:
+        return float("inf")
+    used = kept > 0.0
+    p, q = kept[used] / whole, spread[used] / spread_whole
+    return float((p * np.log(p / np.maximum(q, 1e-12))).sum())
+
+
+def _largest(histogram: MagnitudeHistogram) -> float:
+    return histogram.largest
+
+
+def _percentile(histogram: MagnitudeHistogram) -> float:
+    share = np.cumsum(histogram.counts) / max(histogram.counts.sum(), 1.0)
+    index = int(np.searchsorted(share, PERCENTILE))
+    return min((index + 1) * histogram.limit / BINS, histogram.largest)
+
+
+def _least_squared_error(histogram: MagnitudeHistogram) -> float:
+    errors = [squared_error(histogram, histogram.largest * step / CANDIDATES) for step in range(1, CANDIDATES + 1)]
+    return histogram.largest * (int(np.argmin(errors)) + 1) / CANDIDATES
+
+
+def _least_divergence(histogram: MagnitudeHistogram) -> float:
+    counts = histogram.counts.reshape(ENTROPY_BINS, -1).sum(axis=1)
+    counts[0] = 0.0  # zeros, which rounding leaves as they are, would outweigh all else behind a ReLU
+    last = int(np.ceil(histogram.largest / histogram.limit * ENTROPY_BINS))
+    cuts = range(min(ENTROPY_LEVELS, last), last + 1, ENTROPY_STEP)
+    best = min(cuts, key=lambda cut: divergence(counts[:last], cut), default=last)
+    return min(best * histogram.limit / ENTROPY_BINS, histogram.largest)
+
+
+_CHOICES: dict[Method, Callable[[MagnitudeHistogram], float]] = {
+    "mse": _least_squared_error,
+    "entropy": _least_divergence,
+    "percentile": _percentile,
+    "max": _largest,
+}

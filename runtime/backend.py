@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import InputError
 from br2net.runtime.metadata import ModelMetadata
+
+if TYPE_CHECKING:
+    from br2net.runtime.cuda.device_map import DeviceMap
 
 Batch = NDArray[np.float32]
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
@@ -23,6 +27,7 @@ class InferenceOptions:
         precision: `auto` for what the device does best with this file, or `fp32`, `bf16`, `fp16`.
         size: input `(width, height)` in pixels; None for the file's default.
         threads: CPU threads; 0 for all.
+        streams: batches to compute side by side, where the backend can: more frames a second, each takes longer.
 
     Raises:
         InputError: if the precision or the number of threads is not possible anywhere.
@@ -32,16 +37,34 @@ class InferenceOptions:
     precision: str = "auto"
     size: tuple[int, int] | None = None
     threads: int = 0
+    streams: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"There is no precision {self.precision}; there are {', '.join(PRECISIONS)}.")
         if self.threads < 0:
             raise InputError(f"{self.threads} threads are not possible; 0 means all.")
+        if self.streams < 1:
+            raise InputError(f"{self.streams} streams are not possible; there is at least 1.")
+
+
+@dataclass(frozen=True)
+class DeviceTimes:
+    """Milliseconds of one inference by the clock of a device of its own (CUDA events), and of the CPU's part in it.
+
+    Attributes:
+        upload_ms, compute_ms, download_ms: copy to the device, the network, copy back.
+        enqueue_ms: CPU time to give all of that to the device.
+    """
+
+    upload_ms: float
+    compute_ms: float
+    download_ms: float
+    enqueue_ms: float
 
 
 class Backend(ABC):
-    """A model that is loaded and ready. One thread at a time may use it; `close` frees what it holds.
+    """A model that is loaded and ready. `concurrency` threads at a time may use it; `close` frees what it holds.
 
     Attributes:
         name: of the backend, as `openvino`.
@@ -49,6 +72,7 @@ class Backend(ABC):
         precision: what it computes in, as it is in force and not merely as asked.
         metadata: what the model says of itself.
         width, height: of its input, pixels.
+        concurrency: how many threads may call `infer` at the same time.
     """
 
     name: str
@@ -58,6 +82,7 @@ class Backend(ABC):
     width: int
     height: int
     fixed_batch: int | None = None
+    concurrency: int = 1
 
     def infer(self, batch: Batch) -> Batch:
         """Compute blur maps.
@@ -73,12 +98,7 @@ class Backend(ABC):
             InputError: if the batch has another shape or type.
             BackendError: if the engine underneath fails, or was closed.
         """
-        if batch.dtype != np.float32:
-            raise InputError(f"A batch of {batch.dtype} does not fit; float32 is wanted.")
-        if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
-            raise InputError(
-                f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
-            )
+        self.check_batch(batch)
         if self.fixed_batch is None or len(batch) == self.fixed_batch:
             return self._run(batch)
         count = self.fixed_batch
@@ -90,9 +110,34 @@ class Backend(ABC):
             parts.append(self._run(filled)[: len(part)])
         return np.concatenate(parts)
 
+    def check_batch(self, batch: Batch) -> None:
+        """Refuse what is not float32 `(N, 3, height, width)`.
+
+        Raises:
+            InputError: if so.
+        """
+        if batch.dtype != np.float32:
+            raise InputError(f"A batch of {batch.dtype} does not fit; float32 is wanted.")
+        if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
+            raise InputError(
+                f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
+            )
+
+    def infer_on_device(self, batch: Batch) -> "DeviceMap":
+        """The same as `infer`, with the maps left on the GPU: only the `tensorrt` backend does that.
+
+        Raises:
+            InputError: if this backend gives its maps in the CPU's memory.
+        """
+        raise InputError(f"The backend {self.name} keeps no maps on a GPU; an engine of `br2net build` does.")
+
     @abstractmethod
     def _run(self, batch: Batch) -> Batch:
         """Run one batch whose shape is checked; the result must not be reused by a later call."""
+
+    def device_times(self) -> DeviceTimes | None:
+        """Of the last `infer`, where the model runs on a device with a clock and memory of its own; None elsewhere."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

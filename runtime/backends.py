@@ -5,16 +5,18 @@ from pathlib import Path
 from br2net.errors import InputError, ModelError
 from br2net.runtime.backend import Backend, InferenceOptions
 
-BACKENDS = ("openvino", "onnxruntime", "torch")
+BACKENDS = ("tensorrt", "openvino", "onnxruntime", "torch")
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
+ENGINE_SUFFIXES = (".engine", ".plan")
 
 
 def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | None = None) -> Backend:
     """Load a model file.
 
     Args:
-        path: an ONNX file, or a training checkpoint (`.pth`).
-        backend: `auto` for the fastest that reads such files (`openvino`, or `torch` for a checkpoint), or its name.
+        path: an ONNX file, a TensorRT engine (`.engine`, `.plan`) or a training checkpoint (`.pth`).
+        backend: `auto` for the fastest that reads such files (`openvino`; `tensorrt` for an engine, `torch` for a
+            checkpoint), or its name.
         options: device, precision, input size, threads.
 
     Raises:
@@ -26,16 +28,17 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
     options = options or InferenceOptions()
     if not path.is_file():
         raise ModelError(f"There is no file {path}.")
-    suffix = path.suffix.lower()
-    is_checkpoint = suffix in CHECKPOINT_SUFFIXES
-    if not is_checkpoint and suffix != ".onnx":
-        raise ModelError(f"{path} is no model file: .onnx and .pth (checkpoint) are understood.")
+    reader = _only_reader(path)
     if backend == "auto":
-        backend = "torch" if is_checkpoint else "openvino"
+        backend = reader or "openvino"
     if backend not in BACKENDS:
         raise InputError(f"There is no backend {backend}; there are {', '.join(BACKENDS)}.")
-    if is_checkpoint != (backend == "torch"):
+    if (reader or backend) != backend or (backend in ("torch", "tensorrt") and reader is None):
         raise InputError(f"The backend {backend} does not read {path.suffix} files.")
+    if backend == "tensorrt":
+        from br2net.runtime.tensorrt import TensorRTBackend
+
+        return TensorRTBackend(path, options)
     if backend == "torch":
         from br2net.runtime.torch import TorchBackend
 
@@ -47,3 +50,15 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
     from br2net.runtime.openvino import OpenVINOBackend
 
     return OpenVINOBackend(path, options)
+
+
+def _only_reader(path: Path) -> str | None:
+    """The one backend that reads such a file; None for an ONNX file, which several do."""
+    suffix = path.suffix.lower()
+    if suffix in CHECKPOINT_SUFFIXES:
+        return "torch"
+    if suffix in ENGINE_SUFFIXES:
+        return "tensorrt"
+    if suffix != ".onnx":
+        raise ModelError(f"{path} is no model file: .onnx, .engine, .plan and .pth (checkpoint) are understood.")
+    return None

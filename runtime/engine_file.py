@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from br2net.errors import ModelError
-from br2net.files import write_bytes, write_text
+from br2net.files import written_whole
 from br2net.runtime.gpu import Gpu
 from br2net.runtime.metadata import ModelMetadata
 
@@ -183,15 +183,16 @@ def parse_plan_header(plan: bytes, source: str) -> PlanHeader:
 
 
 def write_engine(engine: Path, plan: bytes, record: EngineRecord) -> None:
-    """Write plan and sidecar, each whole or not at all.
+    """Write plan and sidecar, both whole or neither.
 
-    The sidecar comes last: its hash tells of a plan that is not its own.
+    The sidecar is renamed last: its hash tells of a plan that is not its own.
 
     Raises:
         InputError: if they cannot be written.
     """
-    write_bytes(engine, plan)
-    write_text(record_path(engine), record.to_json())
+    with written_whole(record_path(engine)) as sidecar, written_whole(engine) as temporary:
+        temporary.write_bytes(plan)
+        sidecar.write_text(record.to_json(), encoding="utf-8")
 
 
 def read_record(engine: Path) -> EngineRecord:

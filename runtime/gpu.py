@@ -18,12 +18,9 @@ class Gpu:
 
 def find_gpu(index: int = 0) -> Gpu | None:
     """The GPU number `index`, or None where there is no NVIDIA driver or no such GPU."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
+    driver = _open_driver()
     device = ctypes.c_int()
-    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), index) != 0:
+    if driver is None or driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), index) != 0:
         return None
     name = ctypes.create_string_buffer(256)
     major, minor = ctypes.c_int(), ctypes.c_int()
@@ -33,3 +30,19 @@ def find_gpu(index: int = 0) -> Gpu | None:
         or driver.cuDeviceGetAttribute(ctypes.byref(minor), _COMPUTE_CAPABILITY_MINOR, device)
     )
     return None if failed else Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}")
+
+
+def driver_cuda_version() -> tuple[int, int] | None:
+    """Newest CUDA that the NVIDIA driver runs, as `(13, 0)`; None where there is no driver."""
+    driver = _open_driver()
+    version = ctypes.c_int()
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return None
+    return version.value // 1000, version.value % 1000 // 10
+
+
+def _open_driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None

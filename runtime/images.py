@@ -30,16 +30,26 @@ def read_image(path: Path) -> Frame:
     Raises:
         ImageError: if the file is missing, empty, cut short, too large to decode, or no image. One sentence each.
     """
-    data = _read_bytes(path)
-    _refuse_damaged(path, data)
+    return decode_image(_read_bytes(path), str(path))
+
+
+def decode_image(data: bytes, source: str) -> Frame:
+    """Decode the bytes of an image file as `read_image` does; `source` names it in errors.
+
+    Raises:
+        ImageError: if it is empty, cut short, too large to decode, or no image.
+    """
+    if not data:
+        raise ImageError(f"{source} is empty.")
+    _refuse_damaged(source, data)
     try:
-        with _quiet_opencv():
+        with quiet_opencv():
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
-        raise ImageError(f"{path} cannot be decoded: it is too large, or damaged ({error.err}).") from error
+        raise ImageError(f"{source} cannot be decoded: it is too large, or damaged ({error.err}).") from error
     if decoded is None:
-        raise ImageError(f"{path} is damaged, or not an image that OpenCV can read.")
-    return to_frame(np.asarray(decoded), str(path))
+        raise ImageError(f"{source} is damaged, or not an image that OpenCV can read.")
+    return to_frame(np.asarray(decoded), source)
 
 
 def to_frame(pixels: NDArray[np.generic], source: str) -> Frame:
@@ -129,7 +139,7 @@ def _expand(source: str | Path) -> Iterator[Path]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise ImageError(f"There is no file {path}.") from None
     except IsADirectoryError:
@@ -138,14 +148,12 @@ def _read_bytes(path: Path) -> bytes:
         raise ImageError(f"There is no file {str(path)!r}: {error}.") from None
     except OSError as error:
         raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
-    if not data:
-        raise ImageError(f"{path} is empty.")
-    return data
 
 
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own log off stderr while it decodes: the error raised here says it once."""
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's and FFmpeg's own logs off stderr meanwhile: the error raised here says it once."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when FFmpeg is first used
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -154,12 +162,12 @@ def _quiet_opencv() -> Iterator[None]:
         cv2.utils.logging.setLogLevel(level)
 
 
-def _refuse_damaged(path: Path, data: bytes) -> None:
+def _refuse_damaged(source: str, data: bytes) -> None:
     """OpenCV decodes the part of a cut JPEG or PNG that is there and leaves the rest grey: look for the end first."""
     if data.startswith(b"\xff\xd8\xff") and not _has_jpeg_end(data):
-        raise ImageError(f"{path} is cut short: the end of the JPEG is missing.")
+        raise ImageError(f"{source} is cut short: the end of the JPEG is missing.")
     if data.startswith(PNG_SIGNATURE):
-        _refuse_damaged_png(path, data)
+        _refuse_damaged_png(source, data)
 
 
 def _has_jpeg_end(data: bytes) -> bool:
@@ -176,18 +184,18 @@ def _has_jpeg_end(data: bytes) -> bool:
     return False
 
 
-def _refuse_damaged_png(path: Path, data: bytes) -> None:
+def _refuse_damaged_png(source: str, data: bytes) -> None:
     """Walk the chunks to the end chunk; those that the picture needs (upper-case names) must have their checksum."""
     position, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
         length = int.from_bytes(data[position : position + 4], "big")
         end = position + 12 + length
         if end > len(data):
-            raise ImageError(f"{path} is cut short: the end of the PNG is missing.")
+            raise ImageError(f"{source} is cut short: the end of the PNG is missing.")
         kind = data[position + 4 : position + 8]
         checksum = int.from_bytes(data[end - 4 : end], "big")
         if kind[:1].isupper() and zlib.crc32(memoryview(data)[position + 4 : end - 4]) != checksum:
-            raise ImageError(f"{path} is damaged: a checksum of the PNG is wrong.")
+            raise ImageError(f"{source} is damaged: a checksum of the PNG is wrong.")
         position = end
 
 

@@ -1,4 +1,7 @@
-"""From frames to network input: the one code path of training, calibration and inference."""
+"""From frames to network input: the one code path of training, calibration and inference.
+
+The compiled library does the work where it is there (`br2net.runtime.native`), else OpenCV: to the same bits on x86-64.
+"""
 
 from collections.abc import Sequence
 
@@ -8,6 +11,10 @@ from numpy.typing import NDArray
 
 from br2net.errors import InputError
 from br2net.runtime.metadata import Normalisation
+from br2net.runtime.native import cpu, is_available
+from br2net.runtime.native.frames import PixelFormat
+
+__all__ = ["STRIDE", "PixelFormat", "check_size", "preprocess", "resize", "to_bgr"]
 
 Frame = NDArray[np.uint8]
 STRIDE = 32  # the smallest feature map has 1/32 of the input's size
@@ -40,20 +47,43 @@ def resize(frame: Frame, width: int, height: int) -> Frame:
     return np.asarray(resized, dtype=np.uint8)
 
 
-def preprocess(frames: Sequence[Frame], width: int, height: int, normalisation: Normalisation) -> NDArray[np.float32]:
+def to_bgr(frame: Frame, pixels: PixelFormat) -> Frame:
+    """A frame as a camera gives it, as BGR `(H, W, 3)`.
+
+    Raises:
+        InputError: if the array is not one of that format.
+    """
+    pixels.size_of(frame)
+    if pixels is PixelFormat.BGR:
+        return frame
+    code = cv2.COLOR_YUV2BGR_NV12 if pixels is PixelFormat.NV12 else cv2.COLOR_YUV2BGR_YUY2
+    return np.asarray(cv2.cvtColor(frame, code), dtype=np.uint8)
+
+
+def preprocess(
+    frames: Sequence[Frame],
+    width: int,
+    height: int,
+    normalisation: Normalisation,
+    *,
+    pixels: PixelFormat = PixelFormat.BGR,
+    threads: int = 0,
+) -> NDArray[np.float32]:
     """Make one batch of network input.
 
     Args:
-        frames: uint8 `(H, W, 3)` BGR each, of any sizes.
+        frames: uint8, in the layout of `pixels`, of any sizes.
         width: of the input, a multiple of 32.
         height: of the input, a multiple of 32.
         normalisation: `(pixel / 255 - mean) / std` per RGB channel.
+        pixels: of all frames; BGR `(H, W, 3)` where nothing else is said.
+        threads: of the compiled library, at most; 0 for OMP_NUM_THREADS, else all processors.
 
     Returns:
         float32 `(N, 3, height, width)`, RGB.
 
     Raises:
-        InputError: if the size is not possible or there is no frame.
+        InputError: if the size is not possible, there is no frame, or a frame is not of that format.
     """
     check_size(width, height)
     if not frames:
@@ -61,9 +91,13 @@ def preprocess(frames: Sequence[Frame], width: int, height: int, normalisation: 
     batch = np.empty((len(frames), 3, height, width), np.float32)
     scale = 1.0 / (255.0 * np.asarray(normalisation.std, np.float64))
     shift = -np.asarray(normalisation.mean, np.float64) / np.asarray(normalisation.std, np.float64)
-    for index, frame in enumerate(frames):
-        blue_green_red = cv2.split(resize(frame, width, height))
+    if is_available():
+        for frame, planes in zip(frames, batch, strict=True):
+            cpu.preprocess(frame, pixels, planes, tuple(scale), tuple(shift), threads)
+        return batch
+    for frame, planes in zip(frames, batch, strict=True):
+        blue_green_red = cv2.split(resize(to_bgr(frame, pixels), width, height))
         for channel, plane in enumerate(reversed(blue_green_red)):
-            np.multiply(plane, np.float32(scale[channel]), out=batch[index, channel])
-            batch[index, channel] += np.float32(shift[channel])
+            np.multiply(plane, np.float32(scale[channel]), out=planes[channel])
+            planes[channel] += np.float32(shift[channel])
     return batch

@@ -1,6 +1,7 @@
 """What gets installed: `br2net` and nothing else, and nothing heavy that was not asked for."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT, folder / "source", ignore=NOT_SOURCE)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), "source"]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "BR2NET_CUDA": "0"}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 
@@ -44,7 +46,16 @@ def test_the_wheel_holds_every_module_of_every_stage(wheel: zipfile.ZipFile) -> 
 def test_the_wheel_holds_the_models_and_every_other_file_that_is_no_module(wheel: zipfile.ZipFile) -> None:
     models = {f"br2net/models/{path.name}" for path in (ROOT / "app" / "models").glob("*")}
     others = {"br2net/py.typed", "br2net/training/held_out.txt", "br2net/benchmarks/accuracy/report.html"}
+    others |= {"br2net/benchmarks/report/style.css", "br2net/calibration/report.html"}
     assert models | others <= set(wheel.namelist())
+
+
+@pytest.mark.skipif(not shutil.which("cmake") or not shutil.which("c++"), reason="there is no CMake or no C++ compiler")
+def test_the_wheel_holds_the_compiled_library_but_not_its_sources(wheel: zipfile.ZipFile) -> None:
+    native = {Path(name).name for name in wheel.namelist() if name.startswith("br2net/runtime/native/")}
+    assert {"libbr2net_native.so", "build.json"} <= native
+    assert {Path(name).suffix for name in native} == {".py", ".so", ".json"}
+    assert Path(str(wheel.filename)).stem.split("-")[2:4] == ["py3", "none"]
 
 
 def test_the_wheel_holds_the_licence(wheel: zipfile.ZipFile) -> None:

@@ -10,8 +10,11 @@ import typer
 
 from br2net import __version__
 from br2net.cli.build import build
+from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
+from br2net.cli.camera import camera
 from br2net.cli.detect import detect
+from br2net.cli.doctor import doctor
 from br2net.cli.evaluate import evaluate
 from br2net.cli.export import export
 from br2net.cli.inspect import inspect
@@ -19,8 +22,16 @@ from br2net.cli.models import models
 from br2net.cli.train import train
 from br2net.errors import Br2netError
 
-EXTRAS = {"torch": "build", "onnxscript": "build", "modelopt": "build", "polygraphy": "build", "filelock": "build"}
-VERBS = (detect, evaluate, train, export, calibrate, build, inspect, models)
+EXTRAS = {
+    "torch": "build",
+    "onnxscript": "build",
+    "modelopt": "build",
+    "polygraphy": "build",
+    "filelock": "build",
+    "fsspec": "bulk",
+    "pyarrow": "bulk",
+}
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk, doctor)
 
 app = typer.Typer(
     name="br2net",

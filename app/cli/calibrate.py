@@ -1,8 +1,10 @@
 """`br2net calibrate`: from a float32 model and photographs to an INT8 model that passed the accuracy gate."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,13 +39,18 @@ def calibrate(
         typer.Option(metavar="DATASET", help="Images with masks for the gate; otherwise a fifth is held out."),
     ] = None,
     gate_split: Annotated[Path | None, typer.Option(metavar="FILE", help="Take only these of --gate.")] = None,
-    method: Annotated[str, typer.Option(help="mse, entropy, max, percentile, or all: the best of them.")] = "mse",
+    method: Annotated[str, typer.Option(help="mse, entropy, percentile, max, or all: the best of them.")] = "mse",
     keep: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Layers to leave in float32: a kind as depthwise, a block or a label; may be repeated."
+            metavar="NAME",
+            help="Layers to leave in float32: a kind as depthwise, a block, a label, or none; may be repeated. If not "
+            "said: gate and map, those behind the CAM's pools and those that give a pathway's logits.",
         ),
     ] = None,
+    remainder: Annotated[
+        str, typer.Option(metavar="fp32|fp16", help="What everything else computes in; fp16 suits a GPU.")
+    ] = "fp32",
     auto: Annotated[
         bool, typer.Option("--auto", help="Leave the worst layers in float32 until the gate holds.")
     ] = False,
@@ -76,7 +83,6 @@ def calibrate(
         return
     from br2net.calibration import METHODS, CalibrationOptions, GateLimits, RefusedError, SetRequest, gather
     from br2net.calibration import calibrate as run
-    from br2net.files import write_text
     from br2net.zoo import find_model
 
     if output.suffix != ".onnx":
@@ -85,8 +91,9 @@ def calibrate(
         raise InputError(f"--sensitivity is layer or block, not {sensitivity}.")
     options = CalibrationOptions(
         methods=METHODS if method == "all" else (method,),  # type: ignore[arg-type]  # checked there
-        keep=("gate", "map", *(keep or ())),
+        keep=_kept(keep),
         correct_bias=bias_correction,
+        remainder=remainder,  # type: ignore[arg-type]  # checked there
         limits=GateLimits(max_difference, max_mae),
         accept_drift=accept_drift,
         auto=auto,
@@ -103,8 +110,13 @@ def calibrate(
         except RefusedError as refusal:
             _show(refusal.outcome, gathered, options, output, report, as_json, written=False)
             raise
-    write_text(output.with_suffix(".calibration.json"), gathered.manifest.to_json())
     _show(outcome, gathered, options, output, report, as_json, written=True)
+
+
+def _kept(keep: list[str] | None) -> tuple[str, ...]:
+    from br2net.calibration.pipeline import DEFAULT_KEEP
+
+    return tuple(item for item in keep if item != "none") if keep else DEFAULT_KEEP
 
 
 def _collect(model: str, source: str, folder: Path, size: int, seed: int, as_json: bool) -> None:
@@ -128,8 +140,16 @@ def _show(
     as_json: bool,
     written: bool,
 ) -> None:
+    from br2net.calibration.report import figures, write_report
+    from br2net.calibration.sensitivity import worst
+
+    if report is not None:
+        command = shlex.join(["br2net", *sys.argv[1:]])
+        write_report(report, outcome, gathered.chosen, gathered.manifest, written, command)
     if as_json:
-        typer.echo(json.dumps(_facts(outcome, gathered, output, written)))
+        frames = {"frames": len(gathered.chosen.frames), "left_out": gathered.chosen.left_out}
+        where = {"output": str(output) if written else None, "report": str(report) if report else None}
+        typer.echo(json.dumps(figures(outcome, written) | frames | where))
         return
     from rich.console import Console
 
@@ -137,6 +157,10 @@ def _show(
     typer.echo(f"Calibrated on {gathered.chosen.summary()}.")
     if outcome.reused:
         typer.echo(f"Reused from an earlier run: the calibration by {', '.join(outcome.reused)}.")
+    if outcome.sensitivity:
+        typer.echo(f"Most noise comes from {', '.join(item.group.name for item in worst(outcome.sensitivity, 3))}.")
+    if report is not None:
+        typer.echo(f"{report / 'index.html'}: the report.")
     if written:
         share = outcome.int8_bytes / outcome.float32_bytes
         typer.echo(
@@ -145,37 +169,6 @@ def _show(
         )
         if outcome.broken:
             typer.echo(f"The gate does not hold, and --accept-drift was given: {' and '.join(outcome.broken)}.")
-
-
-def _facts(outcome: "Outcome", gathered: "Gathered", output: Path, written: bool) -> dict[str, Any]:
-    return {
-        "output": str(output) if written else None,
-        "model": outcome.metadata.name,
-        "method": outcome.method,
-        "methods": {name: result.to_json() for name, result in outcome.methods.items()},
-        "gate": outcome.gate.to_json(),
-        "openvino": outcome.openvino.to_json() if outcome.openvino else None,
-        "broken": list(outcome.broken),
-        "kept": list(outcome.kept),
-        "int8_macs": round(outcome.int8_macs, 4),
-        "float32_bytes": outcome.float32_bytes,
-        "int8_bytes": outcome.int8_bytes if written else None,
-        "frames": len(gathered.chosen.frames),
-        "left_out": gathered.chosen.left_out,
-        "reused": list(outcome.reused),
-        "sensitivity": [
-            {
-                "name": item.group.name,
-                "kind": item.group.kind,
-                "macs": item.group.macs,
-                "alone_mae": round(item.alone.mae, 6),
-                "alone_sqnr_db": round(item.alone.sqnr_db, 2),
-                "kept_mae": round(item.kept.mae, 6),
-                "kept_sqnr_db": round(item.kept.sqnr_db, 2),
-            }
-            for item in outcome.sensitivity
-        ],
-    }
 
 
 def _table(outcome: "Outcome") -> "Table":

@@ -7,8 +7,10 @@ import typer
 
 from br2net.errors import InputError
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", help="A shipped model, an ONNX file or a checkpoint.")]
-BackendOption = Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="A shipped model, an ONNX file, an engine or a checkpoint.")
+]
+BackendOption = Annotated[str, typer.Option(help="auto, tensorrt, openvino, onnxruntime or torch.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, or a device by the backend's name for it, as cpu or gpu.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto (what the device does best), fp32, bf16 or fp16.")]
 SizeOption = Annotated[str | None, typer.Option(metavar="WxH", help="Input size, multiples of 32.")]

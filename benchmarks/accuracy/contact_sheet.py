@@ -51,7 +51,7 @@ def _pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> str:
         "map": to_grey(blur),
         "difference": difference_picture(blur, mask),
     }
-    return _row(figures.name, f"MAE {figures.mae:.3f}, IoU {figures.iou:.3f}", pictures)
+    return picture_row(figures.name, f"MAE {figures.mae:.3f}, IoU {figures.iou:.3f}", pictures)
 
 
 def _sharp_row(figures: SharpFigures, backend: Backend) -> str:
@@ -65,10 +65,11 @@ def _sharp_row(figures: SharpFigures, backend: Backend) -> str:
     }
     as_it_is, defocused_share = 100.0 * figures.as_it_is.fraction, 100.0 * figures.defocused.fraction
     caption = f"{as_it_is:.1f} % blurred as it is, {defocused_share:.1f} % defocused"
-    return _row(figures.path.stem, caption, pictures)
+    return picture_row(figures.path.stem, caption, pictures)
 
 
-def _row(name: str, caption: str, pictures: dict[str, NDArray[np.uint8]]) -> str:
+def picture_row(name: str, caption: str, pictures: dict[str, NDArray[np.uint8]]) -> str:
+    """One row of small pictures under a caption; `pictures` by what they show, grey or BGR uint8."""
     cells = "".join(
         f'<img alt="{kind} of {escape(name)}" src="{_data_uri(picture)}">' for kind, picture in pictures.items()
     )

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from br2net.benchmarks.accuracy.contact_sheet import pair_rows, sharp_rows
 from br2net.benchmarks.accuracy.evaluation import Evaluation
 from br2net.benchmarks.accuracy.metrics import Curves, ImageFigures, Positive
-from br2net.benchmarks.accuracy.plots import Axis, Mark, line_plot
 from br2net.benchmarks.accuracy.published import PUBLISHED, SETS, SOURCE, Figures, which_set
 from br2net.benchmarks.accuracy.sharp_check import RADIUS_SHARE, SharpCheck
+from br2net.benchmarks.report.page import style
+from br2net.benchmarks.report.plots import Axis, Mark, line_plot
 from br2net.files import write_text
 from br2net.runtime.backend import Backend
 from br2net.runtime.pairs import Pair
@@ -66,6 +67,7 @@ def write_report(
     curves = evaluation.summary.blurred if subject.positive == "blurred" else evaluation.summary.sharp
     template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
+        style=style(),
         model=escape(evaluation.model),
         dataset=escape(subject.dataset),
         summary=escape(summary_sentences(evaluation, test_set, subject.sharp)),

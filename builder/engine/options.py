@@ -56,13 +56,13 @@ class BuildOptions:
 
 
 def compute_capability_of(target: str) -> str:
-    """`sm89` as `8.9`, `sm120` as `12.0`, and `any` as `8.0+` (every RTX GPU since Ampere).
+    """`sm89` as `8.9`, `sm120` as `12.0`, and `any` as `8.6+` (what TensorRT for RTX builds for unless told).
 
     Raises:
         InputError: if the target is none of these.
     """
     if target == ANY_RTX:
-        return "8.0+"
+        return "8.6+"
     match = re.fullmatch(r"sm(\d{1,2})(\d)", target)
     if match is None:
         raise InputError(f"There is no GPU target {target!r}; say for example sm86,sm89,sm120 or any.")

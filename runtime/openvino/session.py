@@ -1,6 +1,8 @@
 """A model loaded by OpenVINO."""
 
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +20,7 @@ KEPT_BATCH_SIZES = 4
 
 
 class OpenVINOBackend(Backend):
-    """Compiles one request per batch size, when that size is first seen; the last few are kept."""
+    """Compiles for each batch size when it is first seen, and keeps the last few, with one request for each stream."""
 
     name = "openvino"
 
@@ -32,14 +34,19 @@ class OpenVINOBackend(Backend):
         self.width, self.height = file.choose_size(options.size)
         self.device = "CPU" if options.device == "auto" else options.device.upper()
         self._settings = _settings(options)
-        self._requests: dict[int, InferRequest] = {}
+        self.concurrency = options.streams
+        self._pools: dict[int, SimpleQueue[InferRequest]] = {}
+        self._compiling = threading.Lock()
         self._core = openvino.Core()
         if self.device.split(".")[0] not in {item.split(".")[0] for item in self._core.available_devices}:
             devices = ", ".join(self._core.available_devices) or "none"
             raise InputError(f"OpenVINO has no device {self.device} here; it has {devices}.")
         try:
             self._model: Model | None = self._core.read_model(path)
-            self.precision = self._precision_of(self._request(self.fixed_batch or 1))
+            pool = self._pool(self.fixed_batch or 1)
+            request = pool.get()
+            self.precision = self._precision_of(request)
+            pool.put(request)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
         if options.precision not in ("auto", self.precision) and self.precision != "int8":
@@ -49,28 +56,37 @@ class OpenVINOBackend(Backend):
 
     def _run(self, batch: Batch) -> Batch:
         try:
-            request = self._request(len(batch))
-            results = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
+            pool = self._pool(len(batch))
+            request = pool.get()
+            try:
+                results = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
+                return np.array(results[0], dtype=np.float32)  # before the request is given back
+            finally:
+                pool.put(request)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {_last_line(error)}") from error
-        return np.array(results[0], dtype=np.float32)
 
     def close(self) -> None:
         """Free the compiled models."""
-        self._requests.clear()
+        self._pools.clear()
         self._model = None
 
-    def _request(self, count: int) -> "InferRequest":
-        if self._model is None:
-            raise BackendError("The model is closed; load it again.")
-        if count not in self._requests:
-            if len(self._requests) >= KEPT_BATCH_SIZES:
-                self._requests.pop(next(iter(self._requests)))
-            model = self._model.clone()
-            model.reshape([count, 3, self.height, self.width])
-            compiled = self._core.compile_model(model, self.device, self._settings)
-            self._requests[count] = compiled.create_infer_request()
-        return self._requests[count]
+    def _pool(self, count: int) -> "SimpleQueue[InferRequest]":
+        """The idle requests for batches of `count`."""
+        with self._compiling:
+            if self._model is None:
+                raise BackendError("The model is closed; load it again.")
+            if count not in self._pools:
+                if len(self._pools) >= KEPT_BATCH_SIZES:
+                    self._pools.pop(next(iter(self._pools)))
+                model = self._model.clone()
+                model.reshape([count, 3, self.height, self.width])
+                compiled = self._core.compile_model(model, self.device, self._settings)
+                pool: SimpleQueue[InferRequest] = SimpleQueue()
+                for _ in range(self.concurrency):
+                    pool.put(compiled.create_infer_request())
+                self._pools[count] = pool
+            return self._pools[count]
 
     def _precision_of(self, request: "InferRequest") -> str:
         if self.metadata.precision == "int8":
@@ -82,6 +98,8 @@ class OpenVINOBackend(Backend):
 
 def _settings(options: InferenceOptions) -> dict[str, Any]:
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if options.streams > 1:
+        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": str(options.streams)}
     if options.precision != "auto":
         if options.precision not in PRECISIONS:
             choices = ", ".join(PRECISIONS)

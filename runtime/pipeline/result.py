@@ -1,7 +1,7 @@
 """What the pipeline hands to its sinks for one frame."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class FrameResult:
         latency_ms: capture to sink.
         stages: where that time went.
         alerts: texts of the alerts that are on at this frame.
+        region_sharpness: focus score of each named region.
     """
 
     camera: str
@@ -53,3 +54,4 @@ class FrameResult:
     latency_ms: float
     stages: StageTimes
     alerts: tuple[str, ...] = ()
+    region_sharpness: Mapping[str, float] = field(default_factory=dict)

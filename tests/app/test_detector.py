@@ -11,9 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from br2net import Detector
+from br2net import Camera, Detector
 from br2net.detector import BATCH
 from br2net.errors import ImageError, InputError, ModelError
+from br2net.runtime import InferenceOptions
+from br2net.runtime.preprocessing import preprocess
+from br2net.runtime.tensorrt import TensorRTBackend
+from tests.runtime.tensorrt.conftest import record
+from tests.runtime.tensorrt.fake_engine import FakeEngine, by_onnx_runtime
 
 Frame = NDArray[np.uint8]
 OnnxMaker = Callable[..., Path]
@@ -117,3 +122,40 @@ def test_a_model_of_fixed_size_refuses_another_with_the_command(make_onnx: OnnxM
 def test_an_unknown_model_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither a file nor a shipped model"):
         Detector.load("telescope")
+
+
+def test_streaming_gives_each_frame_with_the_map_that_the_detector_makes_of_it(tiny_onnx: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), rng.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    with Detector.load(tiny_onnx, precision="fp32") as detector, Camera(tmp_path) as camera:
+        pairs = list(detector.stream(camera))
+        assert len(pairs) == 4
+        for index, (frame, blur) in enumerate(pairs):
+            assert np.array_equal(frame, cv2.imread(str(tmp_path / f"{index}.png")))
+            np.testing.assert_allclose(blur.map, detector(frame).map, atol=1e-6)
+
+
+def test_a_stream_that_is_left_can_be_taken_up_again(tiny_onnx: Path, tmp_path: Path) -> None:
+    for index in range(9):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((40, 60, 3), index, np.uint8))
+    with Detector.load(tiny_onnx) as detector, Camera(tmp_path) as camera:
+        first, _ = next(iter(detector.stream(camera)))
+        *_, (last, _) = detector.stream(camera)
+    assert (first[0, 0, 0], last[0, 0, 0]) == (0, 8)
+
+
+def test_a_map_left_on_the_gpu_is_that_of_the_network(tiny_onnx: Path, photograph: Frame) -> None:
+    engine = FakeEngine(tiny_onnx)
+    backend = TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions())
+    with Detector(backend) as detector, detector.infer_on_device(photograph) as left:
+        batch = preprocess([photograph], backend.width, backend.height, backend.metadata.normalisation)
+        assert np.abs(left.to_host() - by_onnx_runtime(tiny_onnx, batch)).max() < 1e-6
+
+
+def test_an_engine_is_detected_with_like_any_model(tiny_onnx: Path, photograph: Frame) -> None:
+    engine = FakeEngine(tiny_onnx)
+    backend = TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions())
+    with Detector(backend) as detector, Detector.load(tiny_onnx, backend="onnxruntime") as reference:
+        for one, other in zip(detector([photograph] * 5), reference([photograph] * 5), strict=True):
+            assert np.abs(one.map - other.map).max() < 1e-5

@@ -15,6 +15,10 @@ from br2net.calibration.qdq import quantise, quantised_weight
 THRESHOLDS = {"image": 1.0, "r0": 2.0, "r1": 1.5, "r2": 3.0, "r3": 2.5}
 
 
+def weights_of(model: Path) -> dict[str, np.ndarray]:
+    return {item.name: numpy_helper.to_array(item) for item in onnx.load(model).graph.initializer}
+
+
 def run(model: onnx.ModelProto, tensor: str, image: np.ndarray) -> np.ndarray:
     model.graph.output.append(onnx.ValueInfoProto(name=tensor))
     settings = onnxruntime.SessionOptions()
@@ -32,12 +36,12 @@ def test_a_layer_computes_with_rounded_input_and_weights(model: Path) -> None:
     rounded_image = torch.fake_quantize_per_tensor_affine(torch.from_numpy(image), 1.0 / 127, 0, -128, 127)
     expected = conv2d(rounded_image, torch.round(weight / scale) * scale, constants["body.0.stem.bias"], padding=1)
     stem = matching(find_layers(model), ["stem"])
-    int8 = quantise(proto, [layer for layer in find_layers(model) if layer.node in stem], THRESHOLDS)
+    int8 = quantise(proto, [layer for layer in find_layers(model) if layer.node in stem], THRESHOLDS, weights_of(model))
     assert np.allclose(run(int8, "c0", image), expected.numpy(), atol=1e-5)
 
 
 def test_weights_are_stored_as_int8_and_nowhere_as_float(model: Path) -> None:
-    graph = quantise(onnx.load(model), find_layers(model), THRESHOLDS).graph
+    graph = quantise(onnx.load(model), find_layers(model), THRESHOLDS, weights_of(model)).graph
     types = {item.name: item.data_type for item in graph.initializer if item.name.endswith(("weight", "_int8"))}
     assert len(types) == 5
     assert set(types.values()) == {TensorProto.INT8}
@@ -47,7 +51,7 @@ def test_layers_that_are_kept_are_as_they_were(model: Path) -> None:
     layers = find_layers(model)
     kept = matching(layers, ["depthwise", "map"])
     proto = onnx.load(model)
-    graph = quantise(proto, [layer for layer in layers if layer.node not in kept], THRESHOLDS).graph
+    graph = quantise(proto, [layer for layer in layers if layer.node not in kept], THRESHOLDS, weights_of(model)).graph
     before = {node.name: node for node in proto.graph.node}
     after = {node.name: node for node in graph.node}
     assert {name for name in before if before[name] != after[name]} == {"conv0", "conv2", "conv3"}
@@ -60,7 +64,7 @@ def test_two_layers_that_read_one_tensor_share_its_quantisation(model: Path) -> 
     twin.name, twin.output[0] = "twin", "t"
     proto.graph.node.append(twin)
     onnx.save(proto, model)
-    graph = quantise(proto, find_layers(model), THRESHOLDS).graph
+    graph = quantise(proto, find_layers(model), THRESHOLDS, weights_of(model)).graph
     pairs = [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "r2"]
     readers = [node.name for node in graph.node if node.input[0] == "r2_dequantised"]
     assert len(pairs) == 1

@@ -159,7 +159,7 @@ def test_closing_twice_does_no_harm_and_a_closed_model_says_so(tiny_onnx: Path, 
 @pytest.mark.parametrize(
     ("backend", "options", "sentence"),
     [
-        ("tensorflow", {}, "There is no backend tensorflow; there are openvino"),
+        ("tensorflow", {}, "There is no backend tensorflow; there are tensorrt, openvino"),
         ("torch", {}, r"The backend torch does not read \.onnx files"),
         ("openvino", {"device": "toaster"}, "OpenVINO has no device TOASTER here; it has .*CPU"),
         ("onnxruntime", {"device": "toaster"}, "ONNX Runtime has no device toaster here; it has .*cpu"),
@@ -247,3 +247,42 @@ def test_a_graph_that_the_engine_cannot_load_is_a_backend_error(tiny_onnx: Path,
     onnx.save(model, tiny_onnx)
     with pytest.raises(BackendError, match=r"cannot load .*tiny\.onnx"):
         open_backend(tiny_onnx, backend, FP32)
+
+
+def test_openvino_computes_in_several_threads_at_once_what_it_computes_in_one(tiny_onnx: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    batches = [a_batch(1) * (index / 12.0) for index in range(1, 13)]
+    with open_backend(tiny_onnx, "openvino", InferenceOptions(precision="fp32", streams=3)) as backend:
+        assert backend.concurrency == 3
+        with ThreadPoolExecutor(backend.concurrency) as threads:
+            maps = list(threads.map(backend.infer, batches))
+    for batch, blur in zip(batches, maps, strict=True):
+        np.testing.assert_allclose(blur, by_reference(tiny_onnx, batch), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["x.engine", "x.plan"])
+def test_only_tensorrt_reads_an_engine(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"ftrt" + bytes(60))
+    for backend in ("openvino", "onnxruntime", "torch"):
+        with pytest.raises(InputError, match=f"{backend} does not read"):
+            open_backend(tmp_path / name, backend)
+
+
+def test_tensorrt_reads_nothing_but_engines(tiny_onnx: Path, checkpoint: Path) -> None:
+    for path in (tiny_onnx, checkpoint):
+        with pytest.raises(InputError, match="tensorrt does not read"):
+            open_backend(path, "tensorrt")
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda:7"])
+def test_an_engine_without_a_gpu_is_one_sentence(tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("br2net.runtime.cuda.opening.find_gpu", lambda index=0: None)
+    (tmp_path / "x.engine").write_bytes(b"ftrt" + bytes(60))
+    with pytest.raises(BackendError, match="no NVIDIA GPU or driver here"):
+        open_backend(tmp_path / "x.engine", options=InferenceOptions(device))
+
+
+def test_only_tensorrt_leaves_maps_on_a_gpu(tiny_onnx: Path) -> None:
+    with open_backend(tiny_onnx, "onnxruntime") as backend, pytest.raises(InputError, match="no maps on a GPU"):
+        backend.infer_on_device(a_batch(1))

@@ -13,6 +13,8 @@ import subprocess
 from pathlib import Path
 from types import ModuleType
 
+from .capabilities import add_compute_capabilities
+
 CORE_PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"
 BINDINGS_PACKAGE = "tensorrt_bindings"
 FORWARDERS = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
@@ -49,6 +51,7 @@ def load(folder: Path) -> ModuleType:
     module.__dict__.update({name: value for name, value in vars(bindings).items() if not name.startswith("__")})
     parts = ("Major", "Minor", "Patch", "Build")
     module.__dict__["__version__"] = ".".join(str(getattr(core, f"getInferLib{part}Version")()) for part in parts)
+    add_compute_capabilities(module)
     return module
 
 

@@ -35,7 +35,7 @@ def test_an_engine_and_its_sidecar_are_written_and_told(
     assert run.exit_code == 0, run.output
     facts = json.loads(run.stdout)
     assert facts["plan_size_bytes"] == engine.stat().st_size
-    assert facts["compute_capabilities"] == ["8.0+"]
+    assert facts["compute_capabilities"] == ["8.6+"]
     assert json.loads((tmp_path / "tiny.engine.json").read_text())["onnx_name"] == "tiny.onnx"
 
 

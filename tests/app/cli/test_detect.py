@@ -231,3 +231,13 @@ def test_a_name_that_is_no_text_is_handled(br2net: Command, folder: Path, tmp_pa
     assert ended.code == 0
     assert "caf\\udce9.jpg: " in ended.out
     assert read_image(tmp_path / "out" / "caf\udce9_blur.png").shape == (100, 150, 3)
+
+
+def test_an_engine_on_a_machine_without_a_gpu_is_one_sentence(
+    br2net: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("br2net.runtime.cuda.opening.find_gpu", lambda index=0: None)
+    (tmp_path / "x.engine").write_bytes(b"ftrt" + bytes(60))
+    ended = br2net("detect", folder, "--model", tmp_path / "x.engine", "-o", tmp_path / "out")
+    assert ended.code == 2 and ended.out == ""
+    assert ended.err.count("\n") == 1 and "no NVIDIA GPU or driver here" in ended.err

@@ -60,7 +60,12 @@ def make_onnx(tmp_path: Path) -> MakeOnnx:
     """Writes two convolutions as a br2net ONNX file; batch and size may be names, which leaves them free."""
 
     def make(
-        batch: int | str = 1, size: int | str = 64, relu: str = "Relu", channels: int = 64, opset: int = 17
+        batch: int | str = 1,
+        size: int | str = 64,
+        relu: str = "Relu",
+        channels: int = 64,
+        opset: int = 17,
+        precision: str = "fp32",
     ) -> Path:
         generator = np.random.default_rng(0)
         first = generator.normal(0, 0.1, (channels, 3, 3, 3)).astype(np.float32)
@@ -81,7 +86,7 @@ def make_onnx(tmp_path: Path) -> MakeOnnx:
             [numpy_helper.from_array(first, "w1"), numpy_helper.from_array(second, "w2")],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-        helper.set_model_props(model, {METADATA_KEY: metadata().to_json()})
+        helper.set_model_props(model, {METADATA_KEY: metadata(precision).to_json()})
         path = tmp_path / "tiny.onnx"
         onnx.save(model, path)
         return path

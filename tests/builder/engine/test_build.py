@@ -41,12 +41,19 @@ class TestOnTheHostTestBed:
         assert record == read_record(engine)
         assert record.plan_sha256 == hashlib.sha256(engine.read_bytes()).hexdigest()
         assert record.onnx_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
-        assert record.compute_capabilities == ("8.0+",)
+        assert record.compute_capabilities == ("8.6+",)
 
     def test_a_dynamic_network_builds_for_a_profile(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         profile = parse_profile("1:2:4", "64x64:96x64:128x128")
         options = BuildOptions(profile=profile, targets=("any",))
         assert build_engine(make_onnx("N", "any"), tmp_path / "x.engine", options).profile == profile
+
+    def test_targets_are_built_for_and_none_but_them(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
+        source = make_onnx()
+        three = build_engine(source, tmp_path / "three.engine", BuildOptions(targets=("sm86", "sm89", "sm120")))
+        one = build_engine(source, tmp_path / "one.engine", BuildOptions(targets=("sm89",)))
+        assert three.compute_capabilities == ("8.6", "8.9", "12.0")
+        assert one.plan_size_bytes < three.plan_size_bytes
 
     def test_layer_times_are_kept_in_the_cache_folder(self, make_onnx: MakeOnnx, tmp_path: Path, cache: Path) -> None:
         build_engine(make_onnx(), tmp_path / "a.engine", AHEAD_OF_TIME)

@@ -1,0 +1,127 @@
+"""`br2net camera`: live, from cameras, streams and files to a window, a video and JSON lines."""
+
+import json
+from contextlib import ExitStack
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from br2net.cli.options import (
+    BackendOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    PrecisionOption,
+    parse_size,
+)
+
+if TYPE_CHECKING:
+    from br2net.runtime.sinks import Sink
+
+STREAMS = 2
+
+
+class Drop(str, Enum):
+    """The buffer policies by their names on the command line."""
+
+    oldest = "oldest"
+    wait = "wait"
+
+
+class Transport(str, Enum):
+    """Ways of RTSP."""
+
+    tcp = "tcp"
+    udp = "udp"
+
+
+def camera(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="Device number, csi://0, v4l2://…, rtsp://…, http://… (MJPEG), video, folder, GStreamer pipeline.",
+        ),
+    ],
+    show: Annotated[bool, typer.Option("--show", help="Show a window; q ends.")] = False,
+    record: Annotated[Path | None, typer.Option(metavar="FILE", help="Record the overlay: .mp4 or .mkv.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line of JSON for each frame.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N frames.")] = None,
+    drop: Annotated[
+        Drop | None, typer.Option(help="When frames come too fast: drop the oldest (live), or wait (files).")
+    ] = None,
+    smooth: Annotated[float, typer.Option(metavar="SECONDS", help="Smooth maps over time: time constant.")] = 0.0,
+    region: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=X,Y,W,H", help="Report this part too; in fractions or pixels.")
+    ] = None,
+    peaking: Annotated[bool, typer.Option("--peaking", help="Mark edges that are in focus.")] = False,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of the frames, before turning.")] = None,
+    fps: Annotated[float | None, typer.Option(metavar="N", help="Frames a second, at most.")] = None,
+    rotate: Annotated[int, typer.Option(metavar="DEGREES", help="Turn clockwise by 90, 180 or 270.")] = 0,
+    transport: Annotated[Transport, typer.Option(help="Of RTSP.")] = Transport.tcp,
+    model: ModelOption = "mobile",
+    backend: BackendOption = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    input_size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Input size of the model, multiples of 32.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find what is out of focus, live.
+
+    Captures, computes and writes at the same time, until the source ends, N frames are done, or Ctrl-C. A camera that is lost
+    is opened again until it is back. At the end it tells how many frames there were, how fast, what was dropped, and
+    the latency from capture to the sinks; with --json as one object.
+    """
+    from rich.console import Console
+
+    from br2net.cli.live import (
+        StatusLine,
+        make_cameras,
+        rates_of,
+        stopped_by_signals,
+        summary_facts,
+        summary_text,
+        tell,
+    )
+    from br2net.detector import Detector
+    from br2net.runtime.camera import BufferPolicy, CameraOptions
+    from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
+    from br2net.runtime.sinks import Drawing, JsonLinesSink, VideoSink, WindowSink
+
+    policy = None if drop is None else BufferPolicy(drop.value)
+    cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value))
+    options = PipelineOptions(smooth, tuple(parse_region(text) for text in region or ()))
+    waits = all(item.policy is BufferPolicy.WAIT for item in cameras)
+    console = Console(stderr=True)
+    with ExitStack() as stack:
+        detector = stack.enter_context(
+            Detector.load(
+                model,
+                backend=backend,
+                device=device,
+                precision=precision,
+                size=parse_size(input_size),
+                streams=STREAMS if waits else 1,  # throughput where nobody waits for a frame, else latency
+            )
+        )
+        for item in cameras:
+            stack.callback(item.close)
+        pipeline = Pipeline(cameras, detector.backend, options, notice=partial(tell, console))
+        drawing = Drawing(peaking=peaking, regions=options.regions)
+        sinks: list[Sink] = []
+        if show:
+            sinks.append(WindowSink(drawing, pipeline.stop))
+        if record is not None:
+            sinks.append(VideoSink(record, drawing, rates_of(cameras)))
+        if jsonl is not None:
+            sinks.append(JsonLinesSink(jsonl))
+        if console.is_terminal:
+            sinks.append(StatusLine(console, pipeline))
+        with stopped_by_signals(pipeline.stop):
+            summary = pipeline.run(sinks, max_frames)
+    typer.echo(json.dumps(summary_facts(summary)) if as_json else summary_text(summary))

@@ -1,0 +1,39 @@
+"""`br2net doctor`: what works on this machine, and what to do about what does not."""
+
+import json
+
+import typer
+
+from br2net.cli.options import JsonOption
+
+STYLES = {"works": "green", "missing": "yellow", "fails": "red", "not needed": "dim"}
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Look at GPU, driver, TensorRT, OpenVINO, OpenCV and cameras; say what works and the one line that mends the rest.
+
+    It changes nothing, and ends with 0 whatever it finds.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from br2net import __version__
+    from br2net.runtime.doctor import examine
+    from br2net.runtime.doctor.machine import Machine
+
+    findings = examine(Machine(), __version__)
+    if as_json:
+        typer.echo(json.dumps([item.to_json() for item in findings], indent=2))
+        return
+    table = Table("", "", "found", show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for item in findings:
+        style = STYLES[item.state.value]
+        table.add_row(item.name, f"[{style}]{item.state.value}[/]", escape(item.detail))
+    console = Console()
+    console.print(table)
+    mends = [(item.name, item.mend) for item in findings if item.mend]
+    if mends:
+        typer.echo("\nTo mend:")
+        for name, line in dict.fromkeys(mends):
+            typer.echo(f"  {name}: {line}")

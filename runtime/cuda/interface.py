@@ -1,0 +1,192 @@
+"""The narrow interface to CUDA: everything that this package asks of a GPU, and the rules of asking.
+
+`open_cuda` gives the implementation by pycuda; the tests have one in host memory, which enforces the rules below.
+
+Ownership. A `Cuda` object owns every buffer, stream, event and graph that it made, until that object's own `close` or, at
+the latest, the `close` of the `Cuda`. Each is a context manager whose end closes it. Closing twice is an error of a buffer
+(a double free) and does no harm to anything else.
+
+Threads. All of it is used inside `with cuda.active():`, by one thread at a time: the owner is whoever is inside. Another
+thread that enters meanwhile is refused. Between two such blocks ownership may pass to another thread.
+
+Streams. Work that is given to a stream is done later, in order. What an upload reads and what a download fills may be
+touched again when the stream, or an event recorded on it afterwards, was synchronised; nothing may be freed before that.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from br2net.runtime.gpu import Gpu
+
+KernelArgument = np.generic | int  # a scalar of its exact C type, or the address of a buffer
+
+
+class Closable(Protocol):
+    """What is owned: `close` gives it back, as does the end of a `with` block."""
+
+    def close(self) -> None:
+        """Give it back to the driver; it cannot be used afterwards."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class DeviceBuffer(Closable, Protocol):
+    """Memory of the GPU."""
+
+    @property
+    def address(self) -> int:
+        """Its device address, valid until it is closed."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size."""
+
+
+class HostBuffer(Closable, Protocol):
+    """Page-locked memory of the CPU, which the GPU copies from and to without the CPU; if mapped, it also works in it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size."""
+
+    @property
+    def device_address(self) -> int:
+        """Where the GPU sees it; an error unless it is mapped."""
+
+    def view(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """The first bytes of it as an array, which must not be used after the buffer was closed.
+
+        Raises:
+            ValueError: if it is too small for that.
+        """
+
+
+class Event(Closable, Protocol):
+    """A point in a stream. Before it was first recorded it counts as reached."""
+
+    @property
+    def handle(self) -> int | None:
+        """CUDA's handle, for TensorRT; None where pycuda made the event, which does not give it away."""
+
+    def record(self, stream: "Stream") -> None:
+        """Set the point: after everything that was given to `stream` so far."""
+
+    def synchronize(self) -> None:
+        """Wait until the point is reached."""
+
+    def milliseconds_since(self, earlier: "Event") -> float:
+        """Time between two points that are reached, both of events made with `timed`."""
+
+
+class Stream(Closable, Protocol):
+    """A queue of work on the GPU, never the default stream."""
+
+    @property
+    def handle(self) -> int:
+        """CUDA's handle."""
+
+    def synchronize(self) -> None:
+        """Wait until all of its work is done."""
+
+    def wait(self, event: Event) -> None:
+        """Let later work of this stream wait for the point that `event` was last recorded at."""
+
+
+class Graph(Closable, Protocol):
+    """Captured work, which is given to a stream as one. Every buffer that it touches must outlive it."""
+
+    def launch(self, stream: Stream) -> None:
+        """Give the work to `stream` once more."""
+
+
+class Module(Closable, Protocol):
+    """Compiled kernels."""
+
+    def launch(
+        self,
+        name: str,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        arguments: Sequence[KernelArgument],
+        stream: Stream,
+    ) -> None:
+        """Give a kernel to `stream`. Integers among the arguments are addresses, 64 bits wide."""
+
+
+class Cuda(Closable, Protocol):
+    """One GPU, as one owner sees it."""
+
+    @property
+    def gpu(self) -> Gpu:
+        """Its name and compute capability."""
+
+    @property
+    def integrated(self) -> bool:
+        """Whether it shares the CPU's memory, as on a Jetson; mapped host buffers then replace copies."""
+
+    @property
+    def can_capture(self) -> bool:
+        """Whether `capture` works here, and events have handles: cuda-python is installed."""
+
+    @property
+    def dlpack_device(self) -> tuple[int, int]:
+        """Type and number of the device in DLPack's counting: `(2, n)` for CUDA."""
+
+    def active(self) -> AbstractContextManager[None]:
+        """The block in which this thread owns the GPU's context and all else may be used; it may be nested.
+
+        Raises:
+            CudaError: if another thread is inside, this object was closed, or an earlier fault ended the context.
+        """
+
+    def memory(self) -> tuple[int, int]:
+        """Free and total bytes of the GPU's memory."""
+
+    def device_buffer(self, size_bytes: int, *, outlives: bool = False) -> DeviceBuffer:
+        """Memory of the GPU; with `outlives` it is not freed by `close` but by `release`, by whoever was given it."""
+
+    def host_buffer(self, size_bytes: int, *, mapped: bool = False) -> HostBuffer:
+        """Page-locked memory, filled with zeros."""
+
+    def stream(self) -> Stream:
+        """A stream that does not wait for the default stream."""
+
+    def event(self, *, timed: bool = False) -> Event:
+        """An event; without `timed` it is cheaper and knows no time."""
+
+    def upload(self, destination: DeviceBuffer, source: HostBuffer, size_bytes: int, stream: Stream) -> None:
+        """Copy the first bytes of `source` to the start of `destination`, later, in the order of `stream`.
+
+        Raises:
+            ValueError: if either is smaller than that.
+        """
+
+    def download(self, destination: HostBuffer, source: DeviceBuffer, size_bytes: int, stream: Stream) -> None:
+        """Copy the first bytes of `source` to the start of `destination`, likewise."""
+
+    def copy(self, destination: DeviceBuffer, source: DeviceBuffer, size_bytes: int, stream: Stream) -> None:
+        """Copy the first bytes of `source` to the start of `destination`, both on the GPU, likewise."""
+
+    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
+        """Record what `work` gives to `stream`, without doing it; other threads' calls do not disturb it.
+
+        `work` was done once before and the stream is synchronised: that is left to the caller.
+
+        Raises:
+            CudaError: if something in `work` cannot be captured.
+        """
+
+    def load_module(self, image: bytes) -> Module:
+        """Load a cubin, fatbin or PTX."""
+
+    def release(self, buffer: DeviceBuffer) -> None:
+        """Close a buffer from any thread at any time; it is put off while another thread is inside `active`."""

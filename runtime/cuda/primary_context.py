@@ -1,0 +1,98 @@
+"""CUDA's primary context of each GPU, retained once for the life of the process; PyTorch and TensorRT use the same.
+
+It is never made current when this module is imported (as `pycuda.autoinit` does), only within `Cuda.active`.
+"""
+
+import atexit
+import threading
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pycuda.driver as driver
+
+from br2net.errors import BackendError
+from br2net.runtime.cuda.errors import CudaError, cuda_error
+
+if TYPE_CHECKING:
+    from br2net.runtime.cuda.device import PycudaDevice
+
+_retained: dict[int, "PrimaryContext"] = {}
+_guard = threading.Lock()
+
+
+class PrimaryContext:
+    """The primary context of one GPU.
+
+    Attributes:
+        device: pycuda's object of the GPU.
+        fault: why nothing works in the context any more; None while it does.
+        users: everything that is open in it, for the end of the process.
+    """
+
+    def __init__(self, index: int) -> None:
+        try:
+            driver.init()
+            self.device = driver.Device(index)
+            self._context = self.device.retain_primary_context()
+        except driver.Error as error:
+            raise cuda_error(str(error), "opening the GPU") from error
+        self.fault: CudaError | None = None
+        self.users: weakref.WeakSet[PycudaDevice] = weakref.WeakSet()
+
+    def push(self) -> None:
+        """Make it current in this thread."""
+        if self.fault is not None:
+            raise CudaError(str(self.fault), sticky=True)
+        try:
+            self._context.push()
+        except driver.Error as error:
+            raise self.failed(error, "entering the GPU's context") from error
+
+    def pop(self) -> None:
+        """Undo `push`, in the same thread."""
+        if self.fault is None:
+            driver.Context.pop()
+            return
+        with suppress(driver.Error):  # pycuda aborts the process where a thread ends with its stack not empty
+            driver.Context.pop()
+
+    def failed(self, error: Exception, doing: str) -> CudaError:
+        """The error of this package for one of pycuda's; after a sticky one the context is abandoned."""
+        failure = cuda_error(str(error) or type(error).__name__, doing)
+        if failure.sticky and self.fault is None:
+            self.abandon(failure)
+        return failure
+
+    def abandon(self, fault: CudaError) -> None:
+        """Use it no more. pycuda's objects in it then free nothing: there is nothing left that could be freed."""
+        self.fault = fault
+        with suppress(driver.Error):
+            self._context.detach()
+
+    def end(self) -> None:
+        """Close what is open in it and give it back, at the end of the process."""
+        for user in list(self.users):
+            with suppress(BackendError):
+                user.close()
+        if self.fault is None:
+            self.abandon(CudaError("The process is ending; CUDA is not used any more.", sticky=True))
+
+
+def primary_context(index: int) -> PrimaryContext:
+    """The primary context of GPU number `index`: one object for the whole process.
+
+    Raises:
+        CudaError: if the driver refuses.
+    """
+    with _guard:
+        if not _retained:
+            atexit.register(_end)
+        if index not in _retained:
+            _retained[index] = PrimaryContext(index)
+        return _retained[index]
+
+
+def _end() -> None:
+    for context in list(_retained.values()):
+        context.end()

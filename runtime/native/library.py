@@ -1,0 +1,140 @@
+"""The C++ library through ctypes. Calls release the interpreter's lock; every buffer stays the caller's."""
+
+import ctypes
+import functools
+import logging
+import os
+from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
+
+from br2net.runtime.native.installed import LIBRARY, REMEDY, is_switched_off
+
+_log = logging.getLogger("br2net.runtime.native")
+
+
+class CFrame(ctypes.Structure):
+    """`Frame` of interface.h."""
+
+    _fields_ = (
+        ("pixels", c_void_p),
+        ("chroma", c_void_p),
+        ("pitch", c_int64),
+        ("chroma_pitch", c_int64),
+        ("width", c_int32),
+        ("height", c_int32),
+        ("format", c_int32),
+        ("unused", c_int32),
+    )
+
+
+class CAxis(ctypes.Structure):
+    """`Axis` of interface.h."""
+
+    _fields_ = (
+        ("start", c_void_p),
+        ("count", c_void_p),
+        ("weight", c_void_p),
+        ("near", c_void_p),
+        ("far", c_void_p),
+        ("near_weight", c_void_p),
+        ("far_weight", c_void_p),
+        ("taps", c_int32),
+        ("shrunk", c_int32),
+    )
+
+
+class CMapSide(ctypes.Structure):
+    """`MapSide` of interface.h."""
+
+    _fields_ = (("near", c_void_p), ("far", c_void_p), ("near_weight", c_void_p), ("far_weight", c_void_p))
+
+
+class CInput(ctypes.Structure):
+    """`Input` of interface.h."""
+
+    _fields_ = (
+        ("planes", c_void_p),
+        ("width", c_int32),
+        ("height", c_int32),
+        ("half", c_int32),
+        ("unused", c_int32),
+        ("scale", c_float * 3),
+        ("shift", c_float * 3),
+    )
+
+
+class CPictures(ctypes.Structure):
+    """`Pictures` of interface.h."""
+
+    _fields_ = (
+        ("map", c_void_p),
+        ("grey", c_void_p),
+        ("overlay", c_void_p),
+        ("histogram", c_void_p),
+        ("blurred", c_void_p),
+        ("width", c_int32),
+        ("height", c_int32),
+        ("opacity", c_float),
+        ("tint", c_int32 * 3),
+    )
+
+
+@functools.cache
+def open_library() -> ctypes.CDLL:
+    """The library, its functions typed.
+
+    Raises:
+        OSError: if it is not there, or is of another platform.
+    """
+    library = ctypes.CDLL(str(LIBRARY))
+    library.br2net_preprocess.argtypes = [POINTER(CFrame), POINTER(CInput), c_int]
+    library.br2net_postprocess.argtypes = [c_void_p, c_int, c_int, POINTER(CFrame), POINTER(CPictures), c_int]
+    library.br2net_plan.argtypes = [c_int, c_int, c_int, c_int, POINTER(CAxis), POINTER(c_float)]
+    library.br2net_map_plan.argtypes = [c_int, c_int, c_int, c_int, POINTER(CMapSide)]
+    for name in ("br2net_compiler", "br2net_instructions"):
+        getattr(library, name).restype = c_char_p
+    return library
+
+
+def is_available() -> bool:
+    """Whether to use the library: it can be loaded, and BR2NET_NATIVE=0 does not switch it off.
+
+    Where it cannot be loaded, this says so once, through logging.
+    """
+    return not is_switched_off() and _loads()
+
+
+@functools.cache
+def _loads() -> bool:
+    try:
+        open_library()
+    except OSError as error:
+        _log.warning(
+            "The native part cannot be used (%s): OpenCV does its work, slower. To mend it: %s.", error, REMEDY
+        )
+        return False
+    return True
+
+
+def checked(code: int) -> None:
+    """Turn what a function of the library returned into an exception.
+
+    Raises:
+        MemoryError: if the library had not enough memory.
+    """
+    if code:
+        raise MemoryError("The native part had not enough memory for an image.")
+
+
+@functools.cache
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count(threads: int) -> int:
+    """Threads for one call: `threads`, or where that is 0, OMP_NUM_THREADS, else every processor that this process may use."""
+    if threads > 0:
+        return threads
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return max(int(asked), 1) if asked.isdigit() else _processors()

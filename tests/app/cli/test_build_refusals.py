@@ -1,0 +1,183 @@
+"""`br2net build` of what cannot be built: one sentence, exit code 2 (3 where the engine is wrong), and no file."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from br2net.runtime.engine_file import Library
+from br2net.runtime.gpu import Gpu
+
+from ...builder.engine import conftest as engine_fixtures
+from ...builder.engine.conftest import MakeOnnx
+from .conftest import Command, Ending
+
+make_onnx, testbed, cache = engine_fixtures.make_onnx, engine_fixtures.testbed, engine_fixtures.cache
+FOR_ANY = ("--for", "any")
+
+
+def refused(ended: Ending, folder: Path, said: str, code: int = 2) -> None:
+    """Check what holds for every refusal."""
+    assert ended.code == code, ended
+    assert said in ended.err
+    assert ended.err.startswith("br2net: ") and ended.err.count("\n") == 1
+    assert ended.out == ""
+    assert not [path for path in folder.rglob("*") if ".engine" in path.name]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    """A GPU that the builder finds here."""
+    found = Gpu("RTX 4090", "8.9")
+    monkeypatch.setattr("br2net.builder.engine.build.find_gpu", lambda: found)
+    return found
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("br2net.builder.engine.build.find_gpu", lambda: None)
+
+
+def test_what_is_no_onnx(br2net: Command, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"hello world, this is no protobuf")
+    ended = br2net("build", tmp_path / "x.onnx", "-o", tmp_path / "x.engine", *FOR_ANY)
+    refused(ended, tmp_path, "x.onnx is not an ONNX file")
+
+
+def test_an_opset_that_no_parser_knows(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    ended = br2net("build", make_onnx(opset=99), "-o", tmp_path / "x.engine", *FOR_ANY)
+    refused(ended, tmp_path, "has opset 99")
+
+
+@pytest.mark.usefixtures("testbed")
+def test_an_operator_that_tensorrt_lacks_is_named_with_its_node(
+    br2net: Command, tmp_path: Path, make_onnx: MakeOnnx
+) -> None:
+    ended = br2net("build", make_onnx(relu="Nonsense"), "-o", tmp_path / "x.engine", *FOR_ANY)
+    refused(ended, tmp_path, "node activation (Nonsense)")
+
+
+def test_open_sides_without_a_profile(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    ended = br2net("build", make_onnx("N", "any"), "-o", tmp_path / "x.engine", *FOR_ANY)
+    refused(ended, tmp_path, "--batch 1 --size 64x64")
+
+
+def test_a_profile_that_does_not_contain_the_models_size(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", "--size", "96x96:128x128:160x160", *FOR_ANY)
+    refused(ended, tmp_path, "fixed width of 64")
+
+
+@pytest.mark.parametrize("size", ["64x70", "64x64:64x70:96x96"])
+def test_a_size_that_the_network_cannot_have(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, size: str) -> None:
+    ended = br2net("build", make_onnx("N", "any"), "-o", tmp_path / "x.engine", "--size", size, *FOR_ANY)
+    refused(ended, tmp_path, "64x70")
+
+
+def test_no_tensorrt(tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    without = "import sys; sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None; from br2net.cli import main; "
+    arguments = ["br2net", "build", str(make_onnx()), "-o", str(tmp_path / "x.engine")]
+    run = subprocess.run(
+        [sys.executable, "-c", f"{without} sys.argv = {arguments}; main()"], capture_output=True, text=True, check=False
+    )
+    refused(Ending(run.returncode, run.stdout, run.stderr), tmp_path, "pip install tensorrt-cu13")
+
+
+@pytest.mark.usefixtures("testbed", "no_gpu")
+class TestNoGpu:
+    def test_tensorrt_builds_on_the_gpu_that_the_engine_is_for(
+        self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from br2net.builder.engine import plan
+
+        monkeypatch.setattr(plan, "library", lambda: Library("tensorrt", "11.4.0.106"))
+        ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine")
+        refused(ended, tmp_path, "there is no NVIDIA GPU (or driver) here")
+
+    def test_tensorrt_for_rtx_must_be_told_which(self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+        refused(br2net("build", make_onnx(), "-o", tmp_path / "x.engine"), tmp_path, "--for sm86,sm89 or --for any")
+
+    def test_a_gpu_that_it_does_not_build_for_is_named(
+        self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx
+    ) -> None:
+        ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", "--for", "sm86,sm87")
+        refused(ended, tmp_path, "cannot build for sm87")
+
+
+@pytest.mark.usefixtures("testbed")
+@pytest.mark.parametrize("full_at", ["plan", "sidecar"])
+def test_a_disk_that_is_full_when_the_file_is_written(
+    full_at: str, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {"plan": "write_bytes", "sidecar": "write_text"}[full_at]
+    whole = getattr(Path, written)
+
+    def half(path: Path, data: bytes | str, **options: str) -> None:
+        if ".engine" not in path.name and ".json" not in path.suffix:
+            whole(path, data, **options)
+            return
+        whole(path, data[: len(data) // 2], **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = make_onnx()
+    monkeypatch.setattr(Path, written, half)
+    ended = br2net("build", source, "-o", tmp_path / "x.engine", *FOR_ANY, "--no-timing-cache")
+    refused(ended, tmp_path, "No space left on device")
+
+
+@pytest.mark.usefixtures("testbed", "gpu")
+class TestTheGate:
+    """The GPU and its results are simulated; the build is real."""
+
+    def build(self, off: float, layers: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+        from br2net.builder.comparison import reference_maps
+        from br2net.builder.engine import execution
+
+        def run(plan: bytes, source: str, target: str, batches: list[np.ndarray]) -> list[np.ndarray]:  # type: ignore[type-arg]
+            return [np.asarray(item + off, np.float32) for item in reference_maps(self.onnx, batches)]
+
+        monkeypatch.setattr(execution, "run_plan", run)
+        monkeypatch.setattr(execution, "layers_of", lambda plan: layers)
+
+    onnx: Path
+
+    def test_maps_beyond_the_tolerance_are_refused_with_exit_code_3(
+        self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.onnx = make_onnx()
+        self.build(0.01, {"fp32": 3}, monkeypatch)
+        ended = br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY)
+        refused(ended, tmp_path, "The engine is refused: its blur maps differ", code=3)
+        assert "allowed largest 0.05, mean 0.002" in ended.err
+
+    def test_the_tolerance_can_be_said(
+        self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.onnx = make_onnx()
+        self.build(0.01, {"fp32": 3}, monkeypatch)
+        ended = br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY, "--tolerance", "0.02")
+        assert ended.code == 0, ended.err
+        assert "layers: 3 fp32; maps within 0.01000 (mean) of the ONNX" in ended.out
+
+    def test_maps_that_are_not_numbers_are_refused(
+        self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.onnx = make_onnx()
+        self.build(float("nan"), {"fp32": 3}, monkeypatch)
+        ended = br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY, "--tolerance", "1")
+        refused(ended, tmp_path, "is refused", code=3)
+
+    def test_a_narrow_engine_that_is_mostly_fp32_is_called_out(
+        self,
+        br2net: Command,
+        tmp_path: Path,
+        make_onnx: MakeOnnx,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        self.onnx = make_onnx(precision="fp16")
+        self.build(0.0, {"fp16": 1, "fp32": 3}, monkeypatch)
+        assert br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY).code == 0
+        assert "This fp16 engine is mostly fp32: 3 of 4 layers" in caplog.text

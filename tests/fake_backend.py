@@ -1,0 +1,45 @@
+"""A backend that computes brightness, at the pace that a test sets."""
+
+import threading
+
+import numpy as np
+
+from br2net.errors import BackendError
+from br2net.runtime.backend import Backend, Batch
+from br2net.runtime.metadata import ModelMetadata, Normalisation
+
+PATIENCE_S = 20.0
+
+
+class FakeBackend(Backend):
+    """The map is the red channel, 0..1. With `paced`, each call waits until the test releases `permits`."""
+
+    name = "fake"
+    device = "CPU"
+    precision = "fp32"
+
+    def __init__(self, concurrency: int = 1, paced: bool = False, fails_at: int = -1) -> None:
+        normalisation = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        self.metadata = ModelMetadata("fake", "{}", "none", 64, 32, normalisation)
+        self.width, self.height, self.concurrency = 64, 32, concurrency
+        self.permits = threading.Semaphore(0)
+        self.called = threading.Semaphore(0)
+        self.batch_sizes: list[int] = []
+        self._paced, self._fails_at = paced, fails_at
+
+    def _run(self, batch: Batch) -> Batch:
+        if not batch.any():  # warming up
+            return np.zeros((len(batch), 1, self.height, self.width), np.float32)
+        if len(self.batch_sizes) == self._fails_at:
+            raise BackendError("The engine broke.")
+        self.batch_sizes.append(len(batch))
+        self.called.release()
+        if self._paced:
+            assert self.permits.acquire(timeout=PATIENCE_S), "the test gave no permit"
+        return batch[:, :1].copy()
+
+    def wait_for_call(self) -> None:
+        assert self.called.acquire(timeout=PATIENCE_S), "the pipeline called no inference"
+
+    def close(self) -> None:
+        pass

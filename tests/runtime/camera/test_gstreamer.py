@@ -1,0 +1,23 @@
+from br2net.runtime.camera import CameraOptions
+from br2net.runtime.camera.gstreamer import csi_pipeline, with_appsink
+
+
+def test_a_csi_camera_is_asked_for_size_rate_and_rotation_in_the_gpu() -> None:
+    pipeline = csi_pipeline(1, CameraOptions(size=(1920, 1080), fps=60.0, rotate=90))
+    assert "nvarguscamerasrc sensor-id=1 !" in pipeline
+    assert "video/x-raw(memory:NVMM), width=1920, height=1080, framerate=60/1" in pipeline
+    assert "flip-method=3" in pipeline  # clockwise, in nvvidconv's count
+
+
+def test_a_live_pipeline_hands_over_the_newest_frame_alone() -> None:
+    assert with_appsink("v4l2src", True) == (
+        "v4l2src ! videoconvert ! video/x-raw, format=BGR ! appsink drop=true max-buffers=1 sync=false"
+    )
+
+
+def test_a_pipeline_from_a_file_loses_no_frame() -> None:
+    assert with_appsink("filesrc ! x ! video/x-raw, format=BGR !", False).endswith("format=BGR ! appsink sync=false")
+
+
+def test_a_pipeline_with_its_own_appsink_stays_as_it_is() -> None:
+    assert with_appsink("v4l2src ! appsink", True) == "v4l2src ! appsink"
