@@ -16,7 +16,6 @@ from br2net.loading import load_backend
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.images import read_image
 from br2net.runtime.metadata import ModelMetadata
-from br2net.runtime.postprocessing import to_frame_size
 from br2net.runtime.preprocessing import preprocess
 from br2net.zoo import DEFAULT_MODEL
 
@@ -58,7 +57,8 @@ class Detector:
         """Load a model; on a machine with an NVIDIA GPU as an engine, built at the first call and kept for later ones.
 
         Args:
-            model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint.
+            model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint; or
+                `triton://host:port/model` on a server.
             backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` or `torch` (checkpoints).
             device: `auto`, or a device by the backend's name for it.
             precision: `auto` for what the device does best, or `fp32`, `bf16`, `fp16` where the backend has it.
@@ -109,10 +109,7 @@ class Detector:
 
     def _detect(self, frames: list[Frame]) -> list[BlurMap]:
         began = time.perf_counter()
-        backend = self._backend
-        batch = preprocess(frames, backend.width, backend.height, backend.metadata.normalisation)
-        blur = backend.infer(batch)[:, 0]
-        maps = [to_frame_size(item, frame.shape[1], frame.shape[0]) for item, frame in zip(blur, frames, strict=True)]
+        maps = self._backend.detect(frames)
         latency_ms = (time.perf_counter() - began) * 1000.0 / len(frames)
         return [BlurMap(item, latency_ms) for item in maps]
 
@@ -129,7 +126,8 @@ class Detector:
             InputError: if the backend keeps no maps on a GPU.
         """
         backend = self._backend
-        batch = preprocess([_to_frame(frame)], backend.width, backend.height, backend.metadata.normalisation)
+        normalisation, threads = backend.metadata.normalisation, backend.threads
+        batch = preprocess([_to_frame(frame)], backend.width, backend.height, normalisation, threads=threads)
         return backend.infer_on_device(batch)
 
     def stream(self, camera: "Camera", options: "PipelineOptions | None" = None) -> Iterator[tuple[Frame, BlurMap]]:

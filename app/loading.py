@@ -22,13 +22,15 @@ def load_backend(model: str | Path, backend: str, options: InferenceOptions) -> 
     TensorRT, `auto` says so once and uses the CPU.
 
     Args:
-        model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint.
+        model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint; or `triton://host:port/model`.
         backend: `auto`, or its name.
         options: device, precision, input size, threads, streams.
 
     Raises:
         Br2netError: what finding, building or opening raises.
     """
+    if isinstance(model, str) and model.startswith("triton://"):
+        return _remote(model, backend, options)
     path = find_model(model)
     if path.suffix.lower() != ".onnx":
         return open_backend(path, backend, options)
@@ -40,6 +42,14 @@ def load_backend(model: str | Path, backend: str, options: InferenceOptions) -> 
         if engine is not None:
             return open_backend(engine, "tensorrt", options)
     return open_backend(path, backend, options)
+
+
+def _remote(url: str, backend: str, options: InferenceOptions) -> Backend:
+    if backend not in ("auto", "triton"):
+        raise InputError(f"The backend {backend} does not ask servers; leave it out for {url}.")
+    from br2net.runtime.triton import TritonBackend
+
+    return TritonBackend(url, options)
 
 
 def _may_use_cuda(options: InferenceOptions) -> bool:

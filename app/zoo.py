@@ -11,7 +11,7 @@ DEFAULT_MODEL = "mobile"
 def shipped_models() -> dict[str, Path]:
     """Name and ONNX file of each model in the package, sorted by name."""
     folder = Path(str(resources.files("br2net").joinpath("models")))
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda item: item.stem)}
 
 
 def find_model(name: str | Path, suffix: str = ".onnx") -> Path:

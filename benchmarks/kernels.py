@@ -1,7 +1,8 @@
 """The compiled pre- and postprocess against the OpenCV and NumPy sequences that they replace, on this CPU, in one run.
 
 Run it by hand: `python -m br2net.benchmarks.kernels [RESULT.json]`. Rounds are interleaved (A B A B …), so that a machine whose
-speed drifts slows all alike. A ratio is that of the medians; the least times are given, too, for a machine with other work.
+speed drifts slows all alike. Ratios are those of medians, of the time that passed and of the CPU time of all threads together,
+and of the least times; other work on the machine disturbs the first most.
 """
 
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from br2net.benchmarks.forms import processor
+from br2net.benchmarks.latency.environment import processor
 from br2net.files import write_text
 from br2net.runtime.metadata import IMAGENET
 from br2net.runtime.native import status
@@ -27,8 +28,11 @@ from br2net.runtime.postprocessing import overlay, postprocess, to_frame_size, t
 from br2net.runtime.preprocessing import preprocess
 
 WIDTH, HEIGHT = 1280, 720
-ROUNDS = 200
+ROUNDS = 400
 WARM_UP = 5
+LARGE_BLOCK = (
+    31 << 20
+)  # bytes; once one was freed, as after loading a model, glibc keeps memory of images for the next ones
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,15 @@ class Ratio:
 
     task: str
     threads: int
-    opencv_median_ms: float
-    native_median_ms: float
+    opencv_ms: float
+    native_ms: float
+    ratio: float
     opencv_least_ms: float
     native_least_ms: float
-    ratio_of_medians: float
     ratio_of_least: float
+    opencv_cpu_ms: float
+    native_cpu_ms: float
+    ratio_of_cpu: float
 
 
 @contextmanager
@@ -58,28 +65,25 @@ def without_library() -> Iterator[None]:
 def compare(task: str, threads: int, native: Callable[[], object], usual: Callable[[], object]) -> Ratio:
     """Time both in turn."""
     cv2.setNumThreads(threads)
-    times: tuple[list[float], list[float]] = ([], [])
-    for index in range(WARM_UP + ROUNDS):
-        began = time.perf_counter()
-        native()
-        between = time.perf_counter()
+    samples: list[tuple[float, float, float, float]] = []  # time that passed and CPU time of either, ms
+    for _ in range(WARM_UP + ROUNDS):
         with without_library():
-            usual()
-        ended = time.perf_counter()
-        if index >= WARM_UP:
-            times[0].append((between - began) * 1000.0)
-            times[1].append((ended - between) * 1000.0)
-    (fast, slow), (least_fast, least_slow) = (tuple(float(of(item)) for item in times) for of in (np.median, min))
-    return Ratio(
-        task,
-        threads,
-        round(slow, 3),
-        round(fast, 3),
-        round(least_slow, 3),
-        round(least_fast, 3),
-        round(slow / fast, 2),
-        round(least_slow / least_fast, 2),
-    )
+            slow = timed(usual)
+        samples.append((*slow, *timed(native)))
+    times = np.array(samples[WARM_UP:])
+    slow_ms, slow_cpu_ms, fast_ms, fast_cpu_ms = (float(value) for value in np.median(times, axis=0))
+    least_slow_ms, _, least_fast_ms, _ = (float(value) for value in times.min(axis=0))
+    figures = []
+    for before, after in ((slow_ms, fast_ms), (least_slow_ms, least_fast_ms), (slow_cpu_ms, fast_cpu_ms)):
+        figures += [round(before, 3), round(after, 3), round(before / after, 2)]
+    return Ratio(task, threads, *figures)
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds that pass, and of CPU time of all threads."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    work()
+    return (time.perf_counter() - began) * 1000.0, (time.process_time() - cpu_began) * 1000.0
 
 
 def measure(threads: int) -> list[Ratio]:
@@ -133,12 +137,14 @@ def main() -> None:
     state = status()
     if not state.used:
         sys.exit(f"The native part cannot be measured: {state.reason}.")
+    np.zeros(LARGE_BLOCK, np.uint8).fill(1)
     results = [item for threads in (1, 2) for item in measure(threads)]
     for item in results:
         print(
             f"{item.task:<70} {item.threads} thread{'s' if item.threads > 1 else ' '} "
-            f"{item.opencv_median_ms:8.2f} -> {item.native_median_ms:6.2f} ms, {item.ratio_of_medians:5.1f}x "
-            f"(least {item.opencv_least_ms:.2f} -> {item.native_least_ms:.2f}, {item.ratio_of_least:.1f}x)"
+            f"{item.opencv_ms:7.2f} -> {item.native_ms:5.2f} ms, {item.ratio:4.1f}x; "
+            f"least {item.opencv_least_ms:6.2f} -> {item.native_least_ms:5.2f} ms, {item.ratio_of_least:4.1f}x; "
+            f"CPU {item.opencv_cpu_ms:6.2f} -> {item.native_cpu_ms:5.2f} ms, {item.ratio_of_cpu:4.1f}x"
         )
     if len(sys.argv) > 1:
         environment = {

@@ -23,7 +23,9 @@ import cv2
 import numpy as np
 
 from br2net.builder.comparison import packaged_photograph
+from br2net.builder.export import ExportOptions, export_onnx
 from br2net.files import write_text
+from br2net.network import load_checkpoint
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.backends import open_backend
 from br2net.runtime.camera import BufferPolicy, Camera, CameraOptions
@@ -169,12 +171,14 @@ class _Watch:
         """Nothing is held."""
 
 
-def measure_memory(path: Path, video: Path, frames: int, folder: Path) -> Memory:
+def measure_memory(checkpoint: Path, video: Path, frames: int, folder: Path) -> Memory:
     """Run many frames through everything with a small input, recording; watch the resident memory."""
+    path = folder / "small.onnx"
+    export_onnx(load_checkpoint(checkpoint), path, ExportOptions(size=SMALL))
     watch = _Watch(max(1, frames // 20))
     sinks: list[Sink] = [VideoSink(folder / "m.mkv", rates=lambda _: RATE), JsonLinesSink(folder / "m.jsonl"), watch]
     with (
-        open_backend(path, "openvino", InferenceOptions(size=SMALL, streams=STREAMS)) as backend,
+        open_backend(path, "openvino", InferenceOptions(streams=STREAMS)) as backend,
         Camera(video, CameraOptions(policy=BufferPolicy.WAIT)) as camera,
     ):
         summary = Pipeline([camera], backend).run(sinks)
@@ -208,7 +212,7 @@ def main() -> None:
         if options.memory_frames:
             long = folder / "long.mp4"
             make_video(long, options.memory_frames)
-            memory = measure_memory(paths["mobile"], long, options.memory_frames, folder)
+            memory = measure_memory(shipped / "mobile.pth", long, options.memory_frames, folder)
             result["memory"] = _shown([asdict(memory)])[0]
     if options.result is not None:
         write_text(options.result, json.dumps(result, indent=2) + "\n")

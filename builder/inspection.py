@@ -22,12 +22,19 @@ _PASSED = ("QuantizeLinear", "DequantizeLinear", "Cast", "Transpose", "Reshape")
 
 @dataclass(frozen=True)
 class Layer:
-    """A node that multiplies. macs: multiply-accumulates for one image; precision: what it computes in, as `int8`."""
+    """A node that multiplies.
+
+    Attributes:
+        macs: multiply-accumulates for one image.
+        read: numbers read for one image, weights left out.
+        precision: what it computes in, as `int8`.
+    """
 
     name: str
     operator: str
     output_shape: Shape
     macs: int
+    read: int
     parameters: int
     precision: str
 
@@ -228,7 +235,9 @@ def _layers(model: ModelProto, shapes: Mapping[str, Shape], images: int) -> list
         quantised = all(name in makers and makers[name].op_type == "DequantizeLinear" for name in node.input[:2])
         precision = "int8" if quantised else _PRECISIONS.get(types.get(node.output[0], 0), "unknown")
         macs = _macs(node, output, shapes) // images
-        layers.append(Layer(node.name or node.output[0], node.op_type, output, macs, parameters, precision))
+        data = [name for name, source in zip(node.input, sources, strict=True) if source not in weights]
+        read = sum(math.prod(shapes.get(name, ())) for name in data) // images
+        layers.append(Layer(node.name or node.output[0], node.op_type, output, macs, read, parameters, precision))
     return layers
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import DatasetError, ImageError, InputError
+from br2net.runtime.camera import Camera, CameraOptions
 from br2net.runtime.images import list_images, read_image
 from br2net.runtime.pairs import Pair, find_pairs
 
 Frame = NDArray[np.uint8]
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpg", ".mjpeg"})
-LIVE_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "csi://")
 LIVE_INTERVAL_S = 0.5  # between two frames taken of a live source
+GIVE_UP_S = 30.0  # without a frame
 
 _log = logging.getLogger(__name__)
 
@@ -47,15 +48,15 @@ def read_sources(sources: Sequence[str], split: Collection[str] | None, count: i
     """Frames of folders, images, data sets, videos and live sources, in a definite order.
 
     Args:
-        sources: a folder of images or a data set, an image, a pattern, a video file, or a live source: the number of a
-            camera, an address as `rtsp://…`, or a GStreamer pipeline.
+        sources: a folder of images or a data set, an image, a pattern, a video file, or a live source as `Camera` takes
+            it: the number of a camera, an address as `rtsp://…`, or a GStreamer pipeline.
         split: stems of the images to take; None for all.
         count: at most so many of each source. Of more images that many are drawn by `seed`; of a video frames are taken
             at equal distances, of a live source one each half second.
         seed: of the drawing.
 
     Raises:
-        InputError: if a source is not there, holds no image or cannot be opened.
+        InputError: if a source is not there, holds no image or cannot be opened, or a live one gives no frame.
     """
     for source in sources:
         if is_live(source):
@@ -68,7 +69,7 @@ def read_sources(sources: Sequence[str], split: Collection[str] | None, count: i
 
 def is_live(source: str) -> bool:
     """Whether a source is a camera, a network stream or a GStreamer pipeline and not a file or a folder."""
-    return source.isdecimal() or source.startswith(LIVE_SCHEMES) or " ! " in source
+    return source.isdecimal() or " ! " in source or "://" in source or source.startswith("/dev/video")
 
 
 def file_sha256(path: Path) -> str:
@@ -133,22 +134,20 @@ def _video(path: Path, count: int) -> Iterator[SourceFrame]:
 
 
 def _live(source: str, count: int) -> Iterator[SourceFrame]:
-    with _opened(source) as capture:
+    with Camera(source, CameraOptions(give_up_s=GIVE_UP_S)) as camera:
         due = time.monotonic()
         given = 0
-        while given < count:
-            if not capture.grab():
-                if not given:
-                    raise InputError(f"The source {source} gives no frame.")
-                _log.warning("The source %s ended after %d frames.", source, given)
-                return
+        for item in camera:
             if time.monotonic() < due:
                 continue
-            is_there, frame = capture.retrieve()
-            if is_there and frame is not None:
-                yield _pixels(f"frame-{given:05}", np.asarray(frame, np.uint8))
-                given += 1
-                due = time.monotonic() + LIVE_INTERVAL_S
+            yield _pixels(f"{camera.name}#{item.index}", item.frame)
+            given += 1
+            if given == count:
+                return
+            due = time.monotonic() + LIVE_INTERVAL_S
+    if not given:
+        raise InputError(f"The source {camera.name} gives no frame.")
+    _log.warning("%s ended after %d frames.", camera.name, given)
 
 
 def _pixels(name: str, frame: Frame) -> SourceFrame:
@@ -160,11 +159,10 @@ def _opened(source: str) -> Iterator[cv2.VideoCapture]:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # ffmpeg's own messages: the error raised here says it once
-    kind = cv2.CAP_GSTREAMER if " ! " in source else cv2.CAP_ANY
-    capture = cv2.VideoCapture(int(source)) if source.isdecimal() else cv2.VideoCapture(source, kind)
+    capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
-            raise InputError(f"The source {source} cannot be opened.")
+            raise InputError(f"{source} is no video that OpenCV can read.")
         yield capture
     finally:
         capture.release()

@@ -1,7 +1,7 @@
 """From what a user names to a calibration set and the images of the gate."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +70,9 @@ def gather(model: Path, request: SetRequest) -> Gathered:
     """
     with open_backend(model) as backend:
         if request.manifest is not None:
-            chosen = _again(Manifest.read(request.manifest), request, backend)
             avoid = _gate_candidates(request, backend)
+            chosen = _again(Manifest.read(request.manifest), request, backend)
+            _refuse_unfit_manifest(request.manifest, chosen, avoid)
         else:
             avoid = _gate_candidates(request, backend)
             chosen = select(_sources(request), backend, request.size, request.seed, not avoid, avoid)
@@ -130,6 +131,16 @@ def _again(manifest: Manifest, request: SetRequest, backend: Backend) -> Calibra
     candidates, left_out, seen = look_at(sources, backend)
     count = len(manifest.frames)
     return CalibrationSet(tuple(candidates[:count]), tuple(candidates[count:]), manifest.seed, seen, dict(left_out))
+
+
+def _refuse_unfit_manifest(path: Path, chosen: CalibrationSet, gate: Sequence[Candidate]) -> None:
+    """A set that was fixed before has to leave the gate something, and may not hold any of the gate's images."""
+    if not chosen.held_out and not gate:
+        raise InputError(f"{path} holds no images out for the gate; name some with --gate.")
+    own = {item.sha256 for item in chosen.frames}
+    common = [item.name for item in gate if item.sha256 in own]
+    if common:
+        raise InputError(f"{len(common)} images of --gate are in the calibration set of {path}, as {common[0]}.")
 
 
 def _gate_candidates(request: SetRequest, backend: Backend) -> tuple[Candidate, ...]:

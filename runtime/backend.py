@@ -1,6 +1,7 @@
 """The interface of an inference backend, and what a user can ask of one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 
 from br2net.errors import InputError
 from br2net.runtime.metadata import ModelMetadata
+from br2net.runtime.postprocessing import to_frame_size
+from br2net.runtime.preprocessing import preprocess
 
 if TYPE_CHECKING:
     from br2net.runtime.cuda.device_map import DeviceMap
 
 Batch = NDArray[np.float32]
+Frame = NDArray[np.uint8]
+Map = NDArray[np.float32]
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
@@ -73,6 +78,7 @@ class Backend(ABC):
         metadata: what the model says of itself.
         width, height: of its input, pixels.
         concurrency: how many threads may call `infer` at the same time.
+        threads: of the CPU, as asked, for what is done before and after it, too; 0 for all.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Backend(ABC):
     metadata: ModelMetadata
     width: int
     height: int
+    threads: int = 0
     fixed_batch: int | None = None
     concurrency: int = 1
 
@@ -122,6 +129,24 @@ class Backend(ABC):
             raise InputError(
                 f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
             )
+
+    def detect(self, frames: Sequence[Frame]) -> list[Map]:
+        """Compute the blur maps of frames: resize, normalise, infer, and resize the maps.
+
+        Args:
+            frames: uint8 `(H, W, 3)` BGR each, of any sizes.
+
+        Returns:
+            float32 `(H, W)` each, of its frame's size, 0..1, 1 = blurred. The arrays belong to the caller.
+
+        Raises:
+            InputError: if there is no frame.
+            BackendError: if the engine underneath fails, or was closed.
+        """
+        batch = preprocess(frames, self.width, self.height, self.metadata.normalisation, threads=self.threads)
+        sizes = [(frame.shape[1], frame.shape[0]) for frame in frames]
+        blur = self.infer(batch)[:, 0]
+        return [to_frame_size(item, *size, threads=self.threads) for item, size in zip(blur, sizes, strict=True)]
 
     def infer_on_device(self, batch: Batch) -> "DeviceMap":
         """The same as `infer`, with the maps left on the GPU: only the `tensorrt` backend does that.

@@ -35,6 +35,12 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
         raise InputError(f"There is no backend {backend}; there are {', '.join(BACKENDS)}.")
     if (reader or backend) != backend or (backend in ("torch", "tensorrt") and reader is None):
         raise InputError(f"The backend {backend} does not read {path.suffix} files.")
+    opened = _open(path, backend, options)
+    opened.threads = options.threads
+    return opened
+
+
+def _open(path: Path, backend: str, options: InferenceOptions) -> Backend:
     if backend == "tensorrt":
         from br2net.runtime.tensorrt import TensorRTBackend
 

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from br2net.files import write_bytes
 
 Frame = NDArray[np.uint8]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SILENT = 0  # OpenCV's log level
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER_BYTES = len(PNG_SIGNATURE) + 25  # the signature and IHDR, which is always first and always this long
 PNG_MARK = b"Software\0br2net"  # a tEXt chunk: how a later run tells its own pictures from photographs
@@ -154,12 +156,13 @@ def _read_bytes(path: Path) -> bytes:
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's and FFmpeg's own logs off stderr meanwhile: the error raised here says it once."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when FFmpeg is first used
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.6, which Debian and JetPack bring, has it at the top
+    level = log.getLogLevel()
+    log.setLogLevel(SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def _refuse_damaged(source: str, data: bytes) -> None:

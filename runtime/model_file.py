@@ -68,6 +68,10 @@ def read_model_file(path: Path) -> ModelFile:
     image = model.graph.input[0]
     shape = [item.dim_value if item.HasField("dim_value") else None for item in image.type.tensor_type.shape.dim]
     outputs = [item.name for item in model.graph.output]
+    if image.name == "frames":
+        raise ModelError(
+            f"{path} was exported --with-preprocessing, for other runtimes; export it without for this one."
+        )
     if image.name != "image" or len(shape) != 4 or shape[1] != 3 or outputs != ["blur"]:
         raise ModelError(f"{path} is no br2net model: it must have an input image (N, 3, h, w) and an output blur.")
     batch, _, height, width = shape

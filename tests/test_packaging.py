@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -32,6 +33,46 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 
 
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution of a clean copy of the sources."""
+    folder = tmp_path_factory.mktemp("sdist")
+    shutil.copytree(ROOT, folder / "source", ignore=NOT_SOURCE)
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder), "source"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return next(folder.glob("*.tar.gz"))
+
+
+def test_the_source_distribution_holds_all_that_a_wheel_is_made_of(sdist: Path, wheel: zipfile.ZipFile) -> None:
+    with tarfile.open(sdist) as archive:
+        held = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    made = {"libbr2net_native.so", "build.json", "kernels.fatbin"}
+    modules = {name.removeprefix("br2net/") for name in wheel.namelist() if name.startswith("br2net/")}
+    missing = {name for name in modules if not {name, f"app/{name}"} & held and Path(name).name not in made}
+    assert not missing
+    native = {f"runtime/native/{path.name}" for path in (ROOT / "runtime" / "native").iterdir() if path.is_file()}
+    assert native <= held and {"pyproject.toml", "setup.py", "CMakeLists.txt", "LICENSE", "README.md"} <= held
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_a_clean_environment_with_the_package_alone_detects(
+    kind: str, sdist: Path, wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
+    archive = sdist if kind == "sdist" else Path(str(wheel.filename))
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "clean")], check=True)
+    run = {"capture_output": True, "text": True, "check": False, "cwd": tmp_path}
+    environment = {**os.environ, "BR2NET_CUDA": "0"}
+    installed = subprocess.run([tmp_path / "clean/bin/pip", "install", "-q", str(archive)], env=environment, **run)  # type: ignore[call-overload]
+    assert installed.returncode == 0, installed.stderr
+    photograph = ROOT / "builder" / "reference" / "flower.jpg"
+    ended = subprocess.run([tmp_path / "clean/bin/br2net", "detect", photograph, "-o", "blur"], **run)  # type: ignore[call-overload]
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "blur" / "flower_overlay.png").is_file()
+
+
 def test_the_wheel_installs_nothing_at_top_level_but_br2net(wheel: zipfile.ZipFile) -> None:
     assert {name.split("/")[0] for name in wheel.namelist()} == {"br2net", f"br2net-{br2net.__version__}.dist-info"}
 
@@ -47,6 +88,7 @@ def test_the_wheel_holds_the_models_and_every_other_file_that_is_no_module(wheel
     models = {f"br2net/models/{path.name}" for path in (ROOT / "app" / "models").glob("*")}
     others = {"br2net/py.typed", "br2net/training/held_out.txt", "br2net/benchmarks/accuracy/report.html"}
     others |= {"br2net/benchmarks/report/style.css", "br2net/calibration/report.html"}
+    others |= {"br2net/runtime/triton/python_model.py"}
     assert models | others <= set(wheel.namelist())
 
 

@@ -102,7 +102,7 @@ class BatchMaker:
     def make(self, count: int, size: int) -> Batch:
         """Draw `count` samples of `size` by `size` pixels."""
         drawn = [self._draw(size) for _ in range(count)]
-        images = preprocess([image for image, _ in drawn], size, size, self._normalisation)
+        images = preprocess([image for image, _ in drawn], size, size, self._normalisation, threads=1)
         return Batch(images, np.stack([mask for _, mask in drawn])[:, None])
 
     def _draw(self, size: int) -> tuple[Image, Mask]:

@@ -2,8 +2,9 @@
 
 import logging
 import os
+import socket
 import tempfile
-import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from br2net.bulk.worker import Worker
 from br2net.errors import BackendError, Br2netError, MissingDependencyError
 from br2net.zoo import find_model
 
-RETRIES = 4  # of one chunk whose worker died; an image that kills its worker every time stops the run
+CARELESS_ATTEMPTS = 3  # of one chunk whose worker died; Ray itself tries without end
 MOST_BLOCKS = 4096
+CONNECT_SECONDS = 10.0
 
 
 class RayWorkers:
@@ -57,19 +59,15 @@ class RayWorkers:
         fitting = _fitting(ray.cluster_resources(), self._share)
         most = max(1, min(self._cluster.workers or fitting, fitting, len(items)))
         data = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS))
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # without the limit of retries, which Ray will name otherwise, they have no end
-            data = data.map_batches(
-                RayWorker,
-                fn_constructor_args=self._arguments,
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
-                max_task_retries=RETRIES,
-                **self._share,
-            )
+        attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
+        data = data.map_batches(
+            RayWorker,
+            fn_constructor_args=(attempts, *self._arguments),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+            **self._share,
+        )
         try:
             for table in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
                 yield _from_table(table)
@@ -83,17 +81,73 @@ class RayWorkers:
             self._started = False
 
 
+class Attempts:
+    """Counts, for all workers, how often each piece of work was begun and not ended. It is an actor of its own."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[str] = Counter()
+
+    def begin(self, name: str) -> int:
+        """Count one more; gives how often it was begun since it ended last."""
+        self._begun[name] += 1
+        return self._begun[name]
+
+    def end(self, name: str) -> None:
+        """Forget it: the worker has survived."""
+        del self._begun[name]
+
+
+class RemoteAttempts:
+    """`Attempts` as a worker reaches it."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def begin(self, name: str) -> int:
+        """As `Attempts.begin`."""
+        import ray
+
+        return int(ray.get(self._actor.begin.remote(name)))
+
+    def end(self, name: str) -> None:
+        """As `Attempts.end`, without waiting for it."""
+        self._actor.end.remote(name)
+
+
 class RayWorker:
     """A `Worker` inside a Ray actor."""
 
-    def __init__(self, files: bytes, choice: ModelChoice, options: BulkOptions) -> None:
+    def __init__(self, attempts: Any, files: bytes, choice: ModelChoice, options: BulkOptions) -> None:
+        self._attempts = RemoteAttempts(attempts)
         self._worker = _make_worker(files, choice, options)
 
     def __call__(self, batch: Any) -> Iterator[Any]:
         """Tables of rows of one chunk."""
-        chunks = [Chunk.from_json(text) for text in batch["chunk"].to_pylist()]
-        for result in self._worker.run(chunks):
-            yield _to_table(result)
+        for text in batch["chunk"].to_pylist():
+            for result in run_carefully(self._worker, Chunk.from_json(text), self._attempts):
+                yield _to_table(result)
+
+
+def run_carefully(worker: Worker, chunk: Chunk, attempts: Attempts | RemoteAttempts) -> Iterator[Result]:
+    """Do a chunk; from its fourth attempt on image by image, so that one which kills its worker becomes a row with an error.
+
+    Args:
+        worker: does the work.
+        chunk: the work.
+        attempts: counts those of workers that have died as well.
+    """
+    text = chunk.to_json()
+    if attempts.begin(text) <= CARELESS_ATTEMPTS:
+        yield from worker.run([chunk])
+        attempts.end(text)
+        return
+    for url in chunk.urls:
+        if chunk.kind != "images" or attempts.begin(url) > 1:
+            row = Row(url, model=worker.model, error=f"The worker died at {url}, time after time.")
+            yield Result((row,), (None,), (chunk.name,) if chunk.name else ())
+        else:
+            yield from worker.run([Chunk("images", (url,))])
+            attempts.end(url)
 
 
 def _connect(address: str) -> tuple[Any, bool]:
@@ -107,6 +161,7 @@ def _connect(address: str) -> tuple[Any, bool]:
     if started:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         local: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+        _refuse_silent(address)
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -115,6 +170,21 @@ def _connect(address: str) -> tuple[Any, bool]:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once
     return ray, started
+
+
+def _refuse_silent(address: str) -> None:
+    """Ray itself waits for minutes where nobody listens.
+
+    Raises:
+        BackendError: if nobody listens at a `host:port` or `ray://host:port`.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise BackendError(f"There is no Ray cluster at {address}: {error}.") from error
 
 
 def _fitting(resources: dict[str, float], share: dict[str, float]) -> int:
@@ -131,7 +201,7 @@ def _files_of(choice: ModelChoice) -> dict[str, bytes]:
 
 
 def _make_worker(reference: bytes, choice: ModelChoice, options: BulkOptions) -> Worker:
-    """A worker, from the pickled reference of the model's files: Ray warns of references among an actor's arguments."""
+    """A worker, from the reference of the model's files; it is pickled, so that nothing resolves it on the way."""
     import ray
     from ray import cloudpickle
 
@@ -186,5 +256,6 @@ def _readable(error: BaseException) -> BaseException:
 
 
 def _first_line(error: BaseException) -> str:
+    error = getattr(error, "cause", None) or error  # of a RayTaskError, whose own text is a traceback
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".") + "."

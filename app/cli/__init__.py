@@ -9,10 +9,12 @@ from collections.abc import Callable
 import typer
 
 from br2net import __version__
+from br2net.cli.benchmark import benchmark
 from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
 from br2net.cli.camera import camera
+from br2net.cli.deploy import deploy
 from br2net.cli.detect import detect
 from br2net.cli.doctor import doctor
 from br2net.cli.evaluate import evaluate
@@ -20,6 +22,7 @@ from br2net.cli.export import export
 from br2net.cli.inspect import inspect
 from br2net.cli.models import models
 from br2net.cli.train import train
+from br2net.cli.watching import PortAfterWeb
 from br2net.errors import Br2netError
 
 EXTRAS = {
@@ -31,7 +34,7 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, models, bulk, doctor)
+VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, deploy, doctor)
 
 app = typer.Typer(
     name="br2net",
@@ -60,18 +63,26 @@ def _stoppable(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 for verb in VERBS:
-    app.command()(_stoppable(verb))
+    app.command(cls=PortAfterWeb if verb is camera else None)(_stoppable(verb))
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from br2net.runtime.native import status
+
+        built = status()
+        kernels = f"{' '.join(built.fatbin_architectures)} (nvcc {built.nvcc})"
         typer.echo(f"br2net {__version__}")
+        typer.echo(f"native module: {built.how or f'none: {built.reason}'}")
+        typer.echo(f"CUDA kernels: {kernels if built.fatbin_architectures else f'none: {built.fatbin_reason}'}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version, and how it was built."
+    ),
 ) -> None:
     pass
 

@@ -123,7 +123,9 @@ def _collect(model: str, source: str, folder: Path, size: int, seed: int, as_jso
     from br2net.calibration import SetRequest, collect
     from br2net.zoo import find_model
 
-    chosen = collect(find_model(model), SetRequest((source,), size=size, seed=seed), folder)
+    with _Progress() as progress:
+        progress.say(f"looking at {source}")
+        chosen = collect(find_model(model), SetRequest((source,), size=size, seed=seed), folder)
     if as_json:
         facts = {"folder": str(folder), "frames": len(chosen.frames), "seen": chosen.seen, "left_out": chosen.left_out}
         typer.echo(json.dumps(facts))
@@ -188,7 +190,7 @@ def _table(outcome: "Outcome") -> "Table":
     if outcome.gate.float32 is not None:
         table.add_row("float32", "", "", "", *_accuracy_cells(outcome.gate.float32))
     rows: list[tuple[str, GateResult]] = list(outcome.methods.items())
-    if outcome.gate is not outcome.methods[outcome.method]:
+    if outcome.gate != outcome.methods[outcome.method]:
         rows.append(("the file", outcome.gate))
     if outcome.openvino is not None:
         rows.append(("by OpenVINO", outcome.openvino))

@@ -57,6 +57,26 @@ def camera(
     region: Annotated[
         list[str] | None, typer.Option(metavar="NAME=X,Y,W,H", help="Report this part too; in fractions or pixels.")
     ] = None,
+    alert: Annotated[
+        list[str] | None, typer.Option(metavar="EXPR", help='Tell when, as "blurred[NAME] > 0.6 for 2s until 0.5".')
+    ] = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE", help="Append alerts going on and off as JSON.")] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="POST them as JSON.")] = None,
+    mqtt: Annotated[str | None, typer.Option(metavar="URL", help="Publish them: mqtt://host/topic.")] = None,
+    alert_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a picture whenever an alert goes on.")
+    ] = None,
+    web: Annotated[
+        int | None, typer.Option("--web", metavar="[PORT]", help="Serve a page to watch; port 8080 if none is given.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the page: 127.0.0.1; others need a token.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="BR2NET_TOKEN", metavar="TEXT", help="The page asks for it; 16 or more letters."),
+    ] = None,
+    recordings: Annotated[Path, typer.Option(metavar="DIR", help="Where the page's record button writes.")] = Path(),
     peaking: Annotated[bool, typer.Option("--peaking", help="Mark edges that are in focus.")] = False,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of the frames, before turning.")] = None,
     fps: Annotated[float | None, typer.Option(metavar="N", help="Frames a second, at most.")] = None,
@@ -83,22 +103,31 @@ def camera(
         StatusLine,
         make_cameras,
         rates_of,
+        refuse_sources,
         stopped_by_signals,
         summary_facts,
         summary_text,
         tell,
     )
+    from br2net.cli.watching import WatchOptions, make_alerts, make_page, warnings_told
     from br2net.detector import Detector
     from br2net.runtime.camera import BufferPolicy, CameraOptions
+    from br2net.runtime.images import quiet_opencv
     from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
-    from br2net.runtime.sinks import Drawing, JsonLinesSink, VideoSink, WindowSink
+    from br2net.runtime.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
 
     policy = None if drop is None else BufferPolicy(drop.value)
+    refuse_sources(sources, record, jsonl)
     cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value))
-    options = PipelineOptions(smooth, tuple(parse_region(text) for text in region or ()))
+    regions = tuple(parse_region(text) for text in region or ())
+    watch = WatchOptions(tuple(alert or ()), events, webhook, mqtt, web, host, token, recordings)
     waits = all(item.policy is BufferPolicy.WAIT for item in cameras)
     console = Console(stderr=True)
     with ExitStack() as stack:
+        stack.enter_context(quiet_opencv())  # what it remarks on a source is said here, once
+        stack.enter_context(warnings_told(partial(tell, console)))
+        alerts = make_alerts(watch, [item.name for item in regions], stack)
+        options = PipelineOptions(smooth, regions, alerts)
         detector = stack.enter_context(
             Detector.load(
                 model,
@@ -120,6 +149,14 @@ def camera(
             sinks.append(VideoSink(record, drawing, rates_of(cameras)))
         if jsonl is not None:
             sinks.append(JsonLinesSink(jsonl))
+        if alert_images is not None:
+            sinks.append(AlertImages(alert_images, drawing))
+        if web is not None:
+            recorder = Recorder(recordings, drawing, rates_of(cameras))
+            page = make_page(watch, cameras, detector.backend, alerts, recorder)
+            stack.callback(page.close)
+            sinks += [recorder, page]
+            tell(console, f"watch at {page.url}" + (" with the token" if token else ""))
         if console.is_terminal:
             sinks.append(StatusLine(console, pipeline))
         with stopped_by_signals(pipeline.stop):

@@ -32,8 +32,11 @@ def doctor(as_json: JsonOption = False) -> None:
         table.add_row(item.name, f"[{style}]{item.state.value}[/]", escape(item.detail))
     console = Console()
     console.print(table)
-    mends = [(item.name, item.mend) for item in findings if item.mend]
+    mends: dict[str, str] = {}
+    for item in findings:
+        if item.mend:
+            mends.setdefault(item.mend, item.name)
     if mends:
         typer.echo("\nTo mend:")
-        for name, line in dict.fromkeys(mends):
+        for line, name in mends.items():
             typer.echo(f"  {name}: {line}")

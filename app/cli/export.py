@@ -46,6 +46,10 @@ def export(
         typer.Option("--images", metavar="PATH", help="FP16: photographs that show which values occur, and compare."),
     ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="For timing work.")] = False,
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option("--with-preprocessing", help="Frames in, maps of their size out: for other runtimes and servers."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network as ONNX: restructured (same map, half the work) unless --plain, with its metadata inside.
@@ -53,7 +57,46 @@ def export(
     ONNX Runtime runs the file on a real photograph, and it appears only if its map agrees with PyTorch's to 1e-4. FP16
     is cast from that by NVIDIA's AutoCast, which sees --images (or the photograph in this package) and keeps in fp32
     what would lose too much; it appears only if its maps agree with those of fp32 on the same photographs.
+
+    With --with-preprocessing the file takes uint8 BGR frames (N, H, W, 3) of any size and gives their maps (N, H, W). MODEL may
+    then be an exported or calibrated ONNX file as well.
     """
+    import tempfile
+
+    if not with_preprocessing:
+        fp16 = _export(model, output, precision, size, batch, plain, method, images, random_weights)
+        _report(output, output, fp16, as_json)
+        return
+    from br2net.builder.with_preprocessing import add_preprocessing
+    from br2net.errors import InputError
+
+    exported = _exported(model)
+    if exported is not None and precision == "fp32":
+        if size or batch or plain or method or random_weights or images:
+            raise InputError(f"{exported} is exported already: of its form and size nothing can be changed.")
+        add_preprocessing(exported, output)
+        _report(exported, output, None, as_json)
+        return
+    if output.suffix != ".onnx":
+        raise InputError(f"{output} must end in .onnx.")
+    with tempfile.TemporaryDirectory() as folder:
+        between = Path(folder) / output.name
+        fp16 = _export(model, between, precision, size, batch, plain, method, images, random_weights)
+        add_preprocessing(between, output)
+        _report(between, output, fp16, as_json)
+
+
+def _export(
+    model: str,
+    output: Path,
+    precision: str,
+    size: str | None,
+    batch: str | None,
+    plain: bool,
+    method: str | None,
+    images: list[str] | None,
+    random_weights: bool,
+) -> "Fp16Result | None":
     from br2net.builder import export_onnx
     from br2net.builder.precision import export_fp16, to_fp16
     from br2net.errors import InputError
@@ -66,15 +109,13 @@ def export(
     if exported is not None and precision == "fp16":
         if size or batch or plain or method or random_weights:
             raise InputError(f"{exported} is exported already: of its form and size nothing can be changed.")
-        _report(output, to_fp16(exported, output, frames), as_json)
-        return
+        return to_fp16(exported, output, frames)
     options = _options(size, batch, plain, method)
     checkpoint = _checkpoint(model, random_weights)
     if precision == "fp16":
-        _report(output, export_fp16(checkpoint, output, options, frames), as_json)
-        return
+        return export_fp16(checkpoint, output, options, frames)
     export_onnx(checkpoint, output, options)
-    _report(output, None, as_json)
+    return None
 
 
 def _check_precision(precision: str, model: str, output: Path) -> None:
@@ -121,10 +162,11 @@ def _frames(images: list[str]) -> "list[NDArray[np.uint8]]":
     return [read_image(path) for path in list_images(images)] if images else []
 
 
-def _report(output: Path, fp16: "Fp16Result | None", as_json: bool) -> None:
+def _report(model: Path, output: Path, fp16: "Fp16Result | None", as_json: bool) -> None:
+    """Describe the model; `output` is where it is now, with or without what surrounds it."""
     from br2net.builder import inspect_onnx
 
-    summary = inspect_onnx(output)
+    summary = inspect_onnx(model)
     metadata = summary.metadata
     assert metadata is not None  # this package wrote it
     facts: dict[str, Any] = {

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from br2net.errors import InputError
 from br2net.runtime.camera import Camera, CameraOptions
 from br2net.runtime.pipeline import FrameResult, Pipeline, Summary
 
@@ -29,6 +31,21 @@ def make_cameras(sources: Sequence[str], options: CameraOptions) -> list[Camera]
         alike = sum(other.name == item.name or other.name.startswith(f"{item.name} #") for other in cameras)
         cameras.append(Camera(source, options, name=f"{item.name} #{alike + 1}") if alike else item)
     return cameras
+
+
+def refuse_sources(sources: Sequence[str], *outputs: Path | None) -> None:
+    """Refuse to write over what is to be read.
+
+    Raises:
+        InputError: if an output is one of the sources.
+    """
+    for output in outputs:
+        if (
+            output is not None
+            and output.is_file()
+            and any(output.resolve() == Path(text).resolve() for text in sources)
+        ):
+            raise InputError(f"{output} is a source; write to another file.")
 
 
 def rates_of(cameras: Sequence[Camera]) -> Callable[[str], float]:

@@ -16,11 +16,11 @@ def models(as_json: JsonOption = False) -> None:
     from br2net.runtime.model_file import read_model_file
     from br2net.zoo import shipped_models
 
-    files = [read_model_file(path) for path in shipped_models().values()]
+    files = {name: read_model_file(path) for name, path in shipped_models().items()}
     if as_json:
-        for file in files:
-            size_bytes = file.path.stat().st_size
-            typer.echo(json.dumps({**asdict(file.metadata), "path": str(file.path), "size_bytes": size_bytes}))
+        for name, file in files.items():
+            own = {"name": name, "path": str(file.path), "size_bytes": file.path.stat().st_size}
+            typer.echo(json.dumps(asdict(file.metadata) | own))
         return
     if not files:
         typer.echo("No models come with this package.")
@@ -28,12 +28,15 @@ def models(as_json: JsonOption = False) -> None:
     table = Table(
         "name", "backbone", "input", "precision", "size", title="Models in this package", title_justify="left"
     )
-    for file in files:
+    for name, file in files.items():
         facts = file.metadata
         size = f"{facts.width}x{facts.height}" + ("" if file.width else " or any")
         megabytes = f"{file.path.stat().st_size / 1e6:.1f} MB"
-        table.add_row(facts.name, facts.backbone, size, facts.precision, megabytes)
+        table.add_row(name, facts.backbone, size, facts.precision, megabytes)
     Console().print(table)
-    for file in files:  # these are sentences, too long for a column
-        typer.echo(f"{file.metadata.name} was trained on: {file.metadata.training_data}")
-        typer.echo(f"{file.metadata.name} has the licence: {file.metadata.licence}")
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, file in files.items():
+        told.setdefault((file.metadata.training_data, file.metadata.licence), []).append(name)
+    for (training_data, licence), names in told.items():  # these are sentences, too long for a column
+        typer.echo(f"Training data of {', '.join(names)}: {training_data}")
+        typer.echo(f"Licence of {', '.join(names)}: {licence}")

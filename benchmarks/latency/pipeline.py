@@ -25,12 +25,14 @@ class Pipeline:
         """Preprocess, infer and postprocess once; a backend that has a clock of its own device tells its part."""
         backend, frames = self.backend, self.frames
         began = time.perf_counter_ns()
-        batch = preprocess(frames, backend.width, backend.height, backend.metadata.normalisation)
+        batch = preprocess(
+            frames, backend.width, backend.height, backend.metadata.normalisation, threads=backend.threads
+        )
         prepared = time.perf_counter_ns()
         maps = backend.infer(batch)
         inferred = time.perf_counter_ns()
         for blur, frame in zip(maps[:, 0], frames, strict=True):
-            to_frame_size(blur, frame.shape[1], frame.shape[0])
+            to_frame_size(blur, frame.shape[1], frame.shape[0], threads=backend.threads)
         ended = time.perf_counter_ns()
         times = {
             "preprocess": (prepared - began) / 1e6,

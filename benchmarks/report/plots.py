@@ -24,7 +24,7 @@ class Axis:
         """Five or six round values."""
         span = self.high - self.low
         step = 10.0 ** np.floor(np.log10(span))
-        step *= next(factor for factor in (0.1, 0.2, 0.25, 0.5, 1.0) if span / (step * factor) <= 6.0)
+        step *= next(factor for factor in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if span / (step * factor) <= 6.0)
         first = np.ceil(self.low / step - 1e-9) + 0.0  # no negative zero
         return [float(value) for value in np.arange(first, self.high / step + 1e-9) * step]
 

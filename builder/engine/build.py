@@ -53,6 +53,8 @@ def build_engine(
     options = options or BuildOptions()
     source = read_source(onnx)
     profile = resolve_profile(source, options.profile)
+    if options.dla_core is not None:
+        _check_dla(source)
     gpu = find_gpu()
 
     from br2net.builder.engine.plan import build_plan
@@ -97,6 +99,18 @@ def comparison_batches(record: EngineRecord, frames: Sequence[Frame]) -> list[ND
     groups = [frames[start : start + shape.batch] for start in range(0, len(frames), shape.batch)]
     filled = [[group[index % len(group)] for index in range(shape.batch)] for group in groups]
     return [preprocess(group, shape.width, shape.height, record.model.normalisation) for group in filled]
+
+
+def _check_dla(source: OnnxSource) -> None:
+    """Refuse what would run on the GPU from end to end although the DLA is asked for."""
+    if source.metadata.precision == "fp32":
+        raise InputError(
+            f"A DLA computes in fp16 and INT8, and {source.path} is fp32; export it with --precision fp16."
+        )
+    if source.is_dynamic():
+        raise InputError(
+            f"A DLA needs one fixed shape, and {source.path} accepts many; export it with --size and --batch."
+        )
 
 
 def _checked(

@@ -24,7 +24,7 @@ def count_layers(inspector_json: str) -> dict[str, int]:
             with detailed profiling verbosity; of any other, each layer is only a name and counts as `unknown`.
     """
     layers = json.loads(inspector_json).get("Layers", [])
-    counts = Counter(_precision(layer) for layer in layers if not _moves_data(layer))
+    counts = Counter(precision_of(layer) for layer in layers if not _moves_data(layer))
     return dict(sorted(counts.items()))
 
 
@@ -43,8 +43,8 @@ def _moves_data(layer: Any) -> bool:
     return kind.lower() in _MOVES_DATA
 
 
-def _precision(layer: Any) -> str:
-    """The narrowest type among a layer's inputs and outputs."""
+def precision_of(layer: Any) -> str:
+    """The narrowest type among the inputs and outputs of one of the inspector's layers."""
     if not isinstance(layer, dict):
         return "unknown"
     tensors = [*layer.get("Inputs", []), *layer.get("Outputs", [])]

@@ -27,7 +27,8 @@ def engine_on_demand(onnx: Path, precision: str, size: tuple[int, int] | None, g
 
     Args:
         onnx: exported by br2net.
-        precision: `auto` for fp16 where it can be made here, or `fp32`, `fp16`, `int8`.
+        precision: `auto` for fp16 where there is such a file beside this one or one can be made here, or `fp32`, `fp16`,
+            `int8`.
         size: input `(width, height)` in pixels; None for the file's default.
         gpu: the GPU of this machine.
 
@@ -40,6 +41,8 @@ def engine_on_demand(onnx: Path, precision: str, size: tuple[int, int] | None, g
 
     _check_installed()
     source = read_source(onnx)
+    if precision in ("auto", "fp16"):
+        source = fp16_beside(source) or source
     wanted = choose_precision(source, precision)
     profile = resolve_profile(source, choose_profile(source, size))
     key = EngineKey(source.sha256, wanted, profile, library(), gpu)
@@ -51,6 +54,17 @@ def engine_on_demand(onnx: Path, precision: str, size: tuple[int, int] | None, g
         build_engine(_typed(source, wanted, path), path, BuildOptions(profile=profile), show_progress=True)
 
     return cached_engine(key.path(source.metadata.name), build)
+
+
+def fp16_beside(source: OnnxSource) -> OnnxSource | None:
+    """The file `x-fp16.onnx` beside an fp32 file `x.onnx`, where it is the same network at the same shapes."""
+    path = source.path.with_name(f"{source.path.stem}-fp16.onnx")
+    if source.metadata.precision != "fp32" or not path.is_file():
+        return None
+    found = read_source(path)
+    own, its = source.metadata, found.metadata
+    same = (own.weights_sha256, own.form, source.sides) == (its.weights_sha256, its.form, found.sides)
+    return found if same and its.precision == "fp16" else None
 
 
 def choose_precision(source: OnnxSource, wanted: str) -> str:

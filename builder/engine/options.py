@@ -51,6 +51,8 @@ class BuildOptions:
             raise InputError(f"An optimisation level of {self.optimisation_level} is not possible; it is 0 to 5.")
         if self.workspace_mib is not None and self.workspace_mib < 1:
             raise InputError(f"A workspace of {self.workspace_mib} MiB is not possible; it is 1 or more.")
+        if self.targets and self.hardware is not Hardware.THIS_GPU:
+            raise InputError("--for names GPUs and --hardware goes by the one that is here; say only one of them.")
         for target in self.targets:
             compute_capability_of(target)
 

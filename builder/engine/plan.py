@@ -49,6 +49,8 @@ def build_plan(
         raise InputError(
             f"{here} builds on the GPU that the engine is for, and there is no NVIDIA GPU (or driver) here."
         )
+    if gpu is None and options.strip_weights:
+        raise InputError(f"{here} needs a GPU to leave out weights, and there is none (or no driver) here.")
     with log.section():
         started = time.perf_counter()
         builder = trt.Builder(log)

@@ -1,7 +1,7 @@
-"""The step between pipeline and sinks that knows of alerts."""
+"""What the pipeline asks about each result: which alerts are on."""
 
+import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 from br2net.runtime.alerts.event import AlertEvent, EventTarget
 from br2net.runtime.alerts.monitor import AlertMonitor
@@ -9,26 +9,33 @@ from br2net.runtime.pipeline.result import FrameResult
 
 
 class Alerts:
-    """Puts the alerts that are on into each result, and tells every target of the events. Owns the targets."""
+    """Judges results by the rules, and tells every target of the events. Owns the targets. An `AlertJudge`."""
 
     def __init__(self, monitor: AlertMonitor, targets: Sequence[EventTarget] = ()) -> None:
         self.monitor = monitor
         self.targets = tuple(targets)
+        self._others: list[EventTarget] = []
 
-    def apply(self, result: FrameResult) -> FrameResult:
-        """The result with `alerts` filled in; events at it have been sent when this returns.
+    def tell_also(self, target: EventTarget) -> None:
+        """Have another target told of events from now on; whoever made it closes it."""
+        self._others.append(target)
+
+    def judge(self, result: FrameResult) -> tuple[str, ...]:
+        """Texts of the alerts that are on at `result`; events at it have been sent when this returns.
 
         Raises:
             InputError: if a rule names a region that the result does not have.
         """
         events: tuple[AlertEvent, ...] = self.monitor.update(result)
         for event in events:
-            for target in self.targets:
+            for target in (*self.targets, *self._others):
                 target.send(event)
-        active = self.monitor.active(result.camera)
-        return replace(result, alerts=active) if active else result
+        return self.monitor.active(result.camera)
 
     def close(self) -> None:
-        """Close all targets."""
-        for target in self.targets:
-            target.close()
+        """Close the targets that it owns, all at the same time, since each may take a moment."""
+        closing = [threading.Thread(target=target.close) for target in self.targets]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()

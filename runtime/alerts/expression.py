@@ -27,7 +27,7 @@ class AlertRule:
     Attributes:
         text: the expression as the user wrote it, spaces tidied; also the name of the alert.
         quantity: `blurred` (a fraction, 0..1) or `sharpness` (the focus score).
-        region: name of the region whose blurred fraction counts; None for the whole frame.
+        region: name of the region that counts; None for the whole frame.
         operator: `<`, `>`, `<=` or `>=`.
         threshold: the value compared with.
         duration_s: for how long the comparison must hold before the alert goes on.
@@ -48,13 +48,13 @@ class AlertRule:
         Raises:
             InputError: if the result has no such region.
         """
-        if self.quantity == "sharpness":
-            return result.sharpness
+        sharpness = self.quantity == "sharpness"
         if self.region is None:
-            return result.blurred_fraction
-        if self.region not in result.regions:
-            raise InputError(_no_region(self, result.regions))
-        return result.regions[self.region]
+            return result.sharpness if sharpness else result.blurred_fraction
+        regions = result.region_sharpness if sharpness else result.regions
+        if self.region not in regions:
+            raise InputError(_no_region(self, regions))
+        return regions[self.region]
 
     def holds(self, value: float) -> bool:
         """Whether the comparison holds for `value`; never for NaN."""
@@ -88,8 +88,6 @@ def parse_rule(text: str) -> AlertRule:
     quantity, region, operator, threshold_text, percent, time_text, unit, release_text, release_percent = match.groups()
     if quantity not in QUANTITIES:
         raise InputError(f"The alert {text!r} asks for {quantity!r}; there is blurred and sharpness.")
-    if quantity == "sharpness" and region is not None:
-        raise InputError(f"The alert {text!r} asks for the sharpness of a region; only blurred has regions.")
     if quantity == "sharpness" and (percent or release_percent):
         raise InputError(f"The alert {text!r} gives the sharpness in percent; it is a score without a largest value.")
     if unit is not None and unit not in UNIT_SECONDS:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 TOPIC = "br2net"
 KEEPALIVE_S = 20
 LOOK_S = 0.2
-END_S = 0.5
+END_S = 0.3
 
 
 class MqttPublisher:
@@ -75,7 +75,7 @@ class MqttPublisher:
         self._outbox.send(event)
 
     def close(self) -> None:
-        """Give what is queued half a second, say `offline`, and disconnect."""
+        """Give what is queued a moment, say `offline`, and disconnect."""
         if self._closing.is_set():
             return
         self._outbox.close(self._closing.set)

@@ -10,7 +10,7 @@ from br2net.runtime.alerts.event import AlertEvent, DeliveryCounts
 
 log = logging.getLogger(__name__)
 CAPACITY = 256
-DRAIN_S = 0.5
+DRAIN_S = 0.4
 
 
 class DeliveryError(Exception):
@@ -80,7 +80,7 @@ class Outbox:
             self._changed.notify_all()
 
     def close(self, interrupt: Callable[[], None] | None = None) -> None:
-        """Give what is queued half a second, then drop the rest; `interrupt` is called to end a delivery that hangs."""
+        """Give what is queued a moment (0.4 s), then drop the rest; `interrupt` is called to end a delivery that hangs."""
         with self._changed:
             self._changed.wait_for(lambda: not self._events and not self._busy, DRAIN_S)
             already = self._closing.is_set()

@@ -62,7 +62,7 @@ class Webhook:
         self._outbox.send(event)
 
     def close(self) -> None:
-        """Give what is queued half a second, then end, even where the receiver hangs."""
+        """Give what is queued a moment, then end, even where the receiver hangs."""
         self._outbox.close(self._interrupt)
 
     def _post(self, event: AlertEvent) -> None:

@@ -18,7 +18,7 @@ from br2net.runtime.camera.skipping import AdaptiveSkip
 from br2net.runtime.camera.source import parse_source
 
 BUFFER_FRAMES = {BufferPolicy.DROP_OLDEST: 1, BufferPolicy.WAIT: 3}
-JOIN_SLACK_S = 0.5
+JOIN_SLACK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,10 @@ class Camera:
             yield frame
 
     def close(self) -> None:
-        """Stop capturing, free the source and join the thread. Closing twice does no harm."""
+        """Stop capturing, free the source and join the thread. Closing twice does no harm.
+
+        FFmpeg cannot be interrupted: of a stream that is silent just now, its wait of `timeout_s` is waited for.
+        """
         self._stop.set()
         if self._buffer is not None:
             self._buffer.end(discard=True)

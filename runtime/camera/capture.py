@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from br2net.errors import CameraError, MissingDependencyError
-from br2net.runtime.camera.gstreamer import csi_pipeline, with_appsink
+from br2net.runtime.camera.gstreamer import csi_pipeline, missing_elements, with_appsink
 from br2net.runtime.camera.options import CameraOptions
 from br2net.runtime.camera.reader import Frame, FrameReader
 from br2net.runtime.camera.source import Source, SourceKind
@@ -70,7 +70,10 @@ def _open(source: Source, options: CameraOptions) -> cv2.VideoCapture:
         pipeline = source.address
         if source.kind is SourceKind.CSI:
             pipeline = csi_pipeline(int(source.address), options)
-        return cv2.VideoCapture(with_appsink(pipeline, source.live), cv2.CAP_GSTREAMER)
+        pipeline = with_appsink(pipeline, source.live)
+        if missing := missing_elements(pipeline):
+            raise CameraError(f"GStreamer has no {' and no '.join(missing)} here, which {source.name} needs.")
+        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
     if source.kind is SourceKind.FILE:
         return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG)
     timeout_ms = int(options.timeout_s * 1000.0)

@@ -1,5 +1,9 @@
 """GStreamer pipelines: that of a Jetson's CSI camera, and the end that hands frames to OpenCV."""
 
+import re
+import shutil
+import subprocess
+
 from br2net.runtime.camera.options import CameraOptions
 
 SIZE = (1280, 720)
@@ -30,3 +34,24 @@ def with_appsink(pipeline: str, live: bool) -> str:
     if "BGR" not in pipeline:
         ending = f"videoconvert ! video/x-raw, format=BGR ! {ending}"
     return f"{pipeline.rstrip().removesuffix('!').rstrip()} ! {ending}"
+
+
+def elements(pipeline: str) -> list[str]:
+    """Names of the elements of a pipeline in order, without capabilities (`video/x-raw, …`) and references (`t.`)."""
+    names = [part.split()[0] for part in pipeline.split("!") if part.strip()]
+    return [name for name in names if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name)]
+
+
+def missing_elements(pipeline: str) -> list[str]:
+    """Elements of a pipeline that this GStreamer does not have; none where `gst-inspect-1.0` is not there to tell.
+
+    OpenCV does not tell either: of a pipeline that begins with an unknown element it waits for the end, for ever.
+    """
+    tool = shutil.which("gst-inspect-1.0")
+    if tool is None:
+        return []
+    missing = []
+    for name in dict.fromkeys(elements(pipeline)):
+        if subprocess.run([tool, "--exists", name], capture_output=True).returncode != 0:
+            missing.append(name)
+    return missing

@@ -95,6 +95,8 @@ class PycudaDevice:
                     self.context.pop()
         finally:
             self._lease.give_back()
+            if outermost:
+                self._sweep()  # what was released between the last look and leaving
 
     def require_active(self) -> None:
         """Refuse a thread that is not the owner.
@@ -171,15 +173,18 @@ class PycudaDevice:
     def release(self, buffer: DeviceBuffer) -> None:
         """Free a buffer from any thread."""
         self._orphans.append(_own(buffer, PycudaDeviceBuffer))
-        if self._lease.try_take():
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Free what was released, unless a thread is inside, which does so when it leaves."""
+        if self._orphans and self._lease.try_take_briefly():
             try:
-                if self._lease.depth > 1 or self.context.fault is not None:
-                    return  # this very thread frees it when it leaves, or there is nothing left to free it in
-                self.context.push()
-                self._free_orphans()
-                self.context.pop()
+                if self.context.fault is None:
+                    self.context.push()
+                    self._free_orphans()
+                    self.context.pop()
             finally:
-                self._lease.give_back()
+                self._lease.give_back_briefly()
 
     def _free_orphans(self) -> None:
         while self._orphans and self.context.fault is None:
@@ -187,7 +192,7 @@ class PycudaDevice:
                 self._orphans.popleft().close()
 
     def close(self) -> None:
-        """Free everything that is still open, the latest first; a second time does no harm.
+        """Wait for all streams and free everything that is still open, the latest first; a second time does no harm.
 
         Raises:
             CudaError: if another thread is inside `active`.
@@ -196,7 +201,12 @@ class PycudaDevice:
             return
         if self.context.fault is None:
             with self._inside():
-                for resource in reversed(list(self._owned.values())):
+                everything = list(self._owned.values())
+                for stream in everything:
+                    if isinstance(stream, PycudaStream):
+                        with suppress(CudaError):
+                            stream.synchronize()  # nothing is freed that its work still uses
+                for resource in reversed(everything):
                     with suppress(CudaError):
                         resource.close()
         self._owned.clear()

@@ -47,6 +47,7 @@ _LOST = (
     "unknown error",
     "external device",
 )
+_DRIVER = ("driver version is insufficient", "not supported in the installed CUDA driver", "no CUDA driver")
 _FORKED = ("initialization error", "not initialized")
 
 
@@ -73,6 +74,11 @@ def cuda_error(said: str, doing: str) -> CudaError:
         return CudaError(
             f"The GPU's context broke while {doing} ({text}); nothing works in it any more, start this program again.",
             sticky=True,
+        )
+    if any(sign in text for sign in _DRIVER):
+        return CudaError(
+            f"The NVIDIA driver is missing or too old for this CUDA while {doing}; install a newer one, as `br2net "
+            f"doctor` says ({text})."
         )
     if any(sign in text for sign in _FORKED):
         return CudaError(

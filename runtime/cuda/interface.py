@@ -16,13 +16,14 @@ touched again when the stream, or an event recorded on it afterwards, was synchr
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from br2net.runtime.gpu import Gpu
 
+C = TypeVar("C", bound="Closable")
 KernelArgument = np.generic | int  # a scalar of its exact C type, or the address of a buffer
 
 
@@ -32,7 +33,7 @@ class Closable(Protocol):
     def close(self) -> None:
         """Give it back to the driver; it cannot be used afterwards."""
 
-    def __enter__(self) -> Any: ...
+    def __enter__(self: C) -> C: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,15 +1,22 @@
 """One owner at a time: which thread may use what belongs to one `Cuda` object."""
 
 import threading
+import time
 
 from br2net.runtime.cuda.errors import CudaError
 
 
 class Lease:
-    """Held by the thread that is inside `Cuda.active`, which may enter again; others are refused and do not wait."""
+    """Held by the thread that is inside `Cuda.active`, which may enter again; others are refused and do not wait.
+
+    But for a moment: who comes to free a buffer (`try_take_briefly`) holds it so shortly that others do wait for that.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._counting = threading.Lock()
+        self._brief = 0
+        self._owner = 0
         self._holder = ""
         self._depth = 0
 
@@ -19,37 +26,47 @@ class Lease:
         Raises:
             CudaError: if another thread is inside.
         """
-        if not self.try_take():
-            raise CudaError(
-                f"Thread {threading.current_thread().name} cannot use this detector while thread {self._holder} does; "
-                f"make one detector for each thread."
-            )
+        while not self._lock.acquire(blocking=False):
+            if self._brief == 0:
+                raise CudaError(
+                    f"Thread {threading.current_thread().name} cannot use this detector while thread {self._holder} "
+                    f"does; make one detector for each thread."
+                )
+            time.sleep(0.0)
+        self._enter()
         return self._depth == 1
 
-    def try_take(self) -> bool:
-        """Enter unless another thread is inside; whether it was entered."""
-        if not self._lock.acquire(blocking=False):
+    def try_take_briefly(self) -> bool:
+        """Enter unless another thread is inside, or this one; whether it was entered. `give_back_briefly` leaves."""
+        if self.is_mine():
             return False
-        self._depth += 1
-        self._holder = threading.current_thread().name
-        return True
+        with self._counting:
+            self._brief += 1
+        if self._lock.acquire(blocking=False):
+            self._enter()
+            return True
+        with self._counting:
+            self._brief -= 1
+        return False
 
-    def give_back(self) -> bool:
-        """Leave; True where this thread is outside now."""
+    def give_back_briefly(self) -> None:
+        """Leave after `try_take_briefly`."""
+        self.give_back()
+        with self._counting:
+            self._brief -= 1
+
+    def give_back(self) -> None:
+        """Leave."""
         self._depth -= 1
-        outside = self._depth == 0
+        if self._depth == 0:
+            self._owner = 0
         self._lock.release()
-        return outside
-
-    @property
-    def depth(self) -> int:
-        """How many blocks of the holder are nested; 0 where there is none."""
-        return self._depth
 
     def is_mine(self) -> bool:
         """Whether this thread is inside."""
-        if not self._lock.acquire(blocking=False):
-            return False
-        inside = self._depth > 0
-        self._lock.release()
-        return inside
+        return self._owner == threading.get_ident()
+
+    def _enter(self) -> None:
+        self._depth += 1
+        self._owner = threading.get_ident()
+        self._holder = threading.current_thread().name

@@ -16,6 +16,7 @@ from br2net.runtime.native.library import CAxis, CFrame, CInput, CMapSide, CPict
 
 Three = tuple[float, float, float]
 BLOCK = (32, 8, 1)
+KEPT_SIZES = 64  # pairs of sizes whose weights stay on the GPU, some ten kilobytes each
 ROWS_OF_A_THREAD = 8  # of postprocess: long blocks, for a block has a histogram of its own to add up
 
 
@@ -55,7 +56,7 @@ class DevicePictures:
 
 
 class CudaKernels:
-    """The kernels, loaded on one GPU. Used inside `cuda.active()`, as everything of a `Cuda` is.
+    """The kernels, loaded on one GPU. Used inside `cuda.active()`, as everything of a `Cuda` is, and with one stream at a time.
 
     The weights of a pair of sizes are uploaded when it is first met, which waits for the stream: before a capture, run once.
     """
@@ -75,7 +76,7 @@ class CudaKernels:
             raise BackendError(f"The CUDA kernels need the native library ({state.reason}); {state.remedy}.")
         self._cuda = cuda
         self._module = cuda.load_module(FATBIN.read_bytes())
-        self._tables: dict[tuple[str, int, int, int, int], _Tables] = {}
+        self._tables: dict[tuple[str, int, int, int, int], _Tables] = {}  # the latest used last
 
     def preprocess(
         self,
@@ -149,7 +150,7 @@ class CudaKernels:
 
     def _frame_tables(self, own_width: int, own_height: int, width: int, height: int, stream: Stream) -> "_Tables":
         key = ("frame", own_width, own_height, width, height)
-        if key not in self._tables:
+        if not self._knows(key, stream):
             axes, factor_and_bias = (CAxis * 2)(), (c_float * 2)()
             checked(open_library().br2net_plan(own_width, own_height, width, height, axes, factor_and_bias))
             sides = []
@@ -167,7 +168,7 @@ class CudaKernels:
 
     def _map_tables(self, own_width: int, own_height: int, width: int, height: int, stream: Stream) -> "_Tables":
         key = ("map", own_width, own_height, width, height)
-        if key not in self._tables:
+        if not self._knows(key, stream):
             sides = (CMapSide * 2)()
             checked(open_library().br2net_map_plan(own_width, own_height, width, height, sides))
             arrays = [
@@ -176,6 +177,16 @@ class CudaKernels:
             ]
             self._tables[key] = _upload(self._cuda, arrays, stream)
         return self._tables[key]
+
+    def _knows(self, key: tuple[str, int, int, int, int], stream: Stream) -> bool:
+        """Whether these weights are there, which makes them the latest used; otherwise there is room for them afterwards."""
+        if key in self._tables:
+            self._tables[key] = self._tables.pop(key)
+            return True
+        if len(self._tables) == KEPT_SIZES:
+            stream.synchronize()
+            self._tables.pop(next(iter(self._tables))).buffer.close()
+        return False
 
     def close(self) -> None:
         """Free kernels and tables; what was given to a stream must be done."""

@@ -54,13 +54,17 @@ def status() -> Status:
         library = open_library()
         how = f"{library.br2net_compiler().decode()}, {library.br2net_instructions().decode()}"
     except OSError as error:
-        reason = facts["reason"] or str(error)
-        remedy = REMEDY
+        reason, remedy = why_not_built(error), REMEDY
     if how and is_switched_off():
         reason = f"{SWITCH}=0 switches it off"
     return Status(
         bool(how), not reason, how, reason, remedy, tuple(cuda["architectures"]), cuda["nvcc"], cuda["reason"]
     )
+
+
+def why_not_built(error: OSError) -> str:
+    """What the installation says of a library that cannot be loaded; else what the loader said. One clause."""
+    return str(_facts()["reason"]) or str(error)
 
 
 def _facts() -> dict[str, Any]:

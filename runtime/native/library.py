@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
+from pathlib import Path
 
 from br2net.runtime.native.installed import LIBRARY, REMEDY, is_switched_off
 
@@ -85,7 +86,16 @@ def open_library() -> ctypes.CDLL:
     Raises:
         OSError: if it is not there, or is of another platform.
     """
-    library = ctypes.CDLL(str(LIBRARY))
+    return load(LIBRARY)
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """A library of this interface from a file.
+
+    Raises:
+        OSError: if it is not there, or is of another platform.
+    """
+    library = ctypes.CDLL(str(path))
     library.br2net_preprocess.argtypes = [POINTER(CFrame), POINTER(CInput), c_int]
     library.br2net_postprocess.argtypes = [c_void_p, c_int, c_int, POINTER(CFrame), POINTER(CPictures), c_int]
     library.br2net_plan.argtypes = [c_int, c_int, c_int, c_int, POINTER(CAxis), POINTER(c_float)]

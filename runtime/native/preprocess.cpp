@@ -165,7 +165,9 @@ void write_row(const float* sums, float factor, float bias, const Input& input, 
 }
 
 // Rows of the input that are worth a thread.
-int least_rows(int64_t pixels, int rows) { return static_cast<int>(kLeastPixels * rows / std::max<int64_t>(pixels, 1)) + 1; }
+int least_rows(int64_t pixels, int rows) {
+  return static_cast<int>(static_cast<int64_t>(kLeastPixels) * rows / std::max<int64_t>(pixels, 1)) + 1;
+}
 
 void preprocess(const Frame& frame, const Input& input, int threads) {
   const Geometry& geometry = geometry_of(frame, input);

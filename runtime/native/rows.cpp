@@ -3,8 +3,10 @@
 #include "arithmetic.h"
 
 // One version of a function for each generation of processor, chosen when the library is loaded. AArch64 has NEON always.
-#if defined(BR2NET_TARGET_CLONES)
+#if BR2NET_VERSIONS == 3
 #define BR2NET_CLONES __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
+#elif BR2NET_VERSIONS == 2
+#define BR2NET_CLONES __attribute__((target_clones("default", "avx2")))
 #else
 #define BR2NET_CLONES
 #endif
@@ -180,8 +182,9 @@ void yuyv_to_bgr(const uint8_t* BR2NET_RESTRICT row, int width, uint8_t* BR2NET_
 BR2NET_CLONES
 void map_across(const float* BR2NET_RESTRICT row, int length, const int32_t* near, const int32_t* far, const float* near_weight,
                 const float* far_weight, int width, float* BR2NET_RESTRICT result) {
+  static_cast<void>(length);
   int i = 0;
-#if defined(BR2NET_TARGET_CLONES) && !defined(__clang__)
+#if defined(BR2NET_VERSIONS) && !defined(__clang__)
   typedef float Eight __attribute__((vector_size(32)));
   typedef int32_t EightPlaces __attribute__((vector_size(32)));
   for (; i + 8 <= width; i += 8) {
@@ -251,11 +254,13 @@ void tint_row(const float* BR2NET_RESTRICT map, float opacity, const uint8_t* BR
 }
 
 const char* instructions() {
-#if defined(BR2NET_TARGET_CLONES)
+#if defined(BR2NET_VERSIONS)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("x86-64-v4")) return "avx512";
-  if (__builtin_cpu_supports("avx2")) return "avx2";
-  return "baseline";
+  if (BR2NET_VERSIONS == 3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return "avx512";
+  }
+  return __builtin_cpu_supports("avx2") ? "avx2" : "baseline";
 #elif defined(__ARM_NEON)
   return "neon";
 #else

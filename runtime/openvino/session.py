@@ -107,6 +107,7 @@ def _settings(options: InferenceOptions) -> dict[str, Any]:
         settings["INFERENCE_PRECISION_HINT"] = PRECISIONS[options.precision]
     if options.threads:
         settings["INFERENCE_NUM_THREADS"] = options.threads
+        settings["ENABLE_CPU_PINNING"] = False  # models that share a machine would all sit on its first processors
     return settings
 
 

@@ -56,6 +56,7 @@ class Pipeline:
         self._backend = backend
         self._options = options or PipelineOptions()
         self._notice = notice
+        self._batch = min(backend.fixed_batch or LARGEST_BATCH, LARGEST_BATCH)
         self._tally = Tally()
         self._to_infer: Channel[Job] = Channel(1)
         self._to_finish: Channel[Job] = Channel(1)
@@ -132,7 +133,7 @@ class Pipeline:
     def _warm_up(self) -> None:
         """Compile for every batch size that may come, before live frames wait for it."""
         backend = self._backend
-        for count in range(1, min(len(self._cameras), LARGEST_BATCH) + 1):
+        for count in range(1, min(len(self._cameras), self._batch) + 1):
             backend.infer(np.zeros((count, 3, backend.height, backend.width), np.float32))
 
     def _start_threads(self, gatherer: Gatherer) -> list[threading.Thread]:
@@ -156,7 +157,7 @@ class Pipeline:
     def _prepare_all(self, gatherer: Gatherer) -> None:
         number = 0
         try:
-            while self._to_infer.wait_for_room() and (frames := gatherer.gather(LARGEST_BATCH)):
+            while self._to_infer.wait_for_room() and (frames := gatherer.gather(self._batch)):
                 self._to_infer.put(prepare(number, frames, self._backend))
                 number += 1
         finally:

@@ -50,7 +50,8 @@ def prepare(number: int, frames: list[CapturedFrame], backend: Backend) -> Job:
     """Make network input of frames."""
     began = time.perf_counter()
     pixels = [item.frame for item in frames]
-    batch = preprocess(pixels, backend.width, backend.height, backend.metadata.normalisation)
+    normalisation, threads = backend.metadata.normalisation, backend.threads
+    batch = preprocess(pixels, backend.width, backend.height, normalisation, threads=threads)
     return Job(number, frames, batch, _since(began) / len(frames))
 
 

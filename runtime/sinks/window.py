@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 
@@ -10,6 +11,7 @@ from br2net.errors import InputError, SinkError
 from br2net.runtime.pipeline.result import FrameResult
 from br2net.runtime.sinks.drawing import Drawing, write_text
 
+FONTS = Path("/usr/share/fonts/truetype/dejavu")
 QUIT_KEYS = (ord("q"), 27)  # 27: Escape
 
 
@@ -26,6 +28,7 @@ class WindowSink:
             os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
         ):
             raise InputError("There is no desktop to show a window on; leave out --show, or set DISPLAY.")
+        _find_fonts()
         self._drawing = drawing
         self._quit_asked = quit_asked
         self._names: set[str] = set()
@@ -45,7 +48,7 @@ class WindowSink:
                 self._quit_asked()
                 return
             if name not in self._names:
-                cv2.namedWindow(name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+                cv2.namedWindow(name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
                 cv2.resizeWindow(name, *reversed(picture.shape[:2]))
                 self._names.add(name)
             cv2.imshow(name, picture)
@@ -60,3 +63,10 @@ class WindowSink:
             if cv2.getWindowProperty(name, cv2.WND_PROP_VISIBLE) >= 0:
                 cv2.destroyWindow(name)
         self._names.clear()
+
+
+def _find_fonts() -> None:
+    """Pip's OpenCV points its Qt at a folder of fonts that it does not bring, and Qt complains line by line."""
+    named = os.environ.get("QT_QPA_FONTDIR")
+    if named is not None and not Path(named).is_dir() and FONTS.is_dir():
+        os.environ["QT_QPA_FONTDIR"] = str(FONTS)

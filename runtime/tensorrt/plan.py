@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from br2net.errors import ModelError
+from br2net.errors import BackendError, ModelError
 from br2net.runtime.cuda.errors import cuda_error
 from br2net.runtime.tensorrt.api import trt
 from br2net.runtime.tensorrt.engine import ExecutionContext, Tensors, check_tensors
@@ -46,12 +46,12 @@ class PlanEngine:
         with log.section():
             return said
 
-    def _error(self, doing: str, text: str) -> Exception:
+    def _error(self, doing: str, text: str) -> BackendError:
+        """What TensorRT logged: CUDA's failure where it is one, else its own."""
         log = kept_log()
         said = "; ".join(log.errors())
-        failure = cuda_error(said, doing)
-        if failure.sticky or "memory" in said.lower():
-            return failure
+        if "cuda" in said.lower() or "memory" in said.lower():
+            return cuda_error(said, doing)
         return EngineError(f"{text}: {said or 'no reason given'}.", log.lines())
 
     def _read_tensors(self) -> Tensors:

@@ -1,9 +1,10 @@
 """What one thread at a time uses of an engine: an owner of the GPU, and up to two execution contexts in turn."""
 
+import functools
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from br2net.errors import BackendError
@@ -11,8 +12,12 @@ from br2net.runtime.backend import Batch, DeviceTimes
 from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.cuda.errors import CudaError, OutOfMemoryError
 from br2net.runtime.cuda.interface import Cuda
+from br2net.runtime.metadata import Normalisation
+from br2net.runtime.native.cuda_kernels import CudaKernels
 from br2net.runtime.tensorrt.engine import Engine
-from br2net.runtime.tensorrt.slot import Pending, Shape, Slot
+from br2net.runtime.tensorrt.execution import Shape
+from br2net.runtime.tensorrt.frames import Frame, FrameSlot, Map
+from br2net.runtime.tensorrt.slot import Pending, Slot
 
 CONTEXTS = 2  # execution contexts at most; the second is made when the first is busy
 _log = logging.getLogger(__name__)
@@ -45,7 +50,10 @@ class Runner:
         self._guard = threading.RLock()
         self._slots: deque[Slot] = deque()
         self._most = CONTEXTS
-        self._last: Slot | None = None
+        self._last: Slot | FrameSlot | None = None
+        self._kernels: CudaKernels | None = None
+        self._lacks_kernels = False
+        self._frames: FrameSlot | None = None
         with cuda.active():
             self._slots.append(self._new_slot())
 
@@ -72,14 +80,40 @@ class Runner:
     def submit(self, batch: Batch, count: int) -> Submitted:
         """Begin a batch, whose first `count` maps are wanted."""
         with self.turn():
-            self._last = self._free_slot()
-            return Submitted(self, self._last.submit(batch), count)
+            self._last = slot = self._free_slot()
+            return Submitted(self, slot.submit(batch), count)
 
     def submit_on_device(self, batch: Batch) -> DeviceMap:
         """Compute maps and leave them on the GPU."""
         with self.turn():
-            self._last = self._free_slot()
-            return self._last.submit_on_device(batch)
+            self._last = slot = self._free_slot()
+            return slot.submit_on_device(batch)
+
+    def detect(self, frames: Sequence[Frame], smallest: int, normalisation: Normalisation) -> list[Map] | None:
+        """Maps of frames at their own sizes, with nothing but copies on the CPU; None where there are no CUDA kernels."""
+        with self.turn():
+            slot = self._frame_slot(normalisation)
+            if slot is None:
+                return None
+            self._last = slot
+            most = self._largest[0]
+            starts = range(0, len(frames), most)
+            return [item for start in starts for item in slot.detect(frames[start : start + most], smallest)]
+
+    def _frame_slot(self, normalisation: Normalisation) -> FrameSlot | None:
+        """Made when first asked for. Where it cannot be, that is said once and the CPU prepares frames."""
+        if self._frames is None and not self._lacks_kernels and self._engine is not None:
+            try:
+                self._kernels = self._kernels or CudaKernels(self._cuda)
+                self._frames = FrameSlot(
+                    self._cuda, self._engine, self._kernels, self._largest, normalisation, graphs=self._graphs
+                )
+            except BackendError as error:
+                if isinstance(error, CudaError) and error.sticky:
+                    raise
+                self._lacks_kernels = True
+                _say_once(f"Frames are resized by the CPU and not on the GPU: {error}")
+        return self._frames
 
     def times(self) -> DeviceTimes | None:
         """Of the last batch, once its maps were taken out."""
@@ -112,11 +146,20 @@ class Runner:
                 with self._cuda.active():
                     while self._slots:
                         self._slots.pop().close()
+                    for owned in (self._frames, self._kernels):
+                        if owned is not None:
+                            owned.close()
+                    self._frames = self._kernels = None
                     self._engine = None  # whoever lets go last frees it, inside the context
             except CudaError as error:
                 if not error.sticky:
                     raise
                 self._slots.clear()
-                self._engine = None
+                self._engine = self._frames = self._kernels = None
             self._last = None
             self._cuda.close()
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    _log.warning("%s", text)

@@ -1,14 +1,14 @@
 """An engine file run by TensorRT."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 
 from br2net.errors import BackendError, InputError, ModelError
-from br2net.runtime.backend import Backend, Batch, DeviceTimes, InferenceOptions
+from br2net.runtime.backend import Backend, Batch, DeviceTimes, Frame, InferenceOptions, Map
 from br2net.runtime.cuda import Cuda, open_cuda, parse_device
 from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.engine_file import EngineRecord, InputShape, Profile, read_engine, rebuild_command
@@ -76,7 +76,7 @@ class TensorRTBackend(Backend):
         self.metadata = record.model
         self.precision = record.model.precision
         self.width, self.height = choose_size(record.profile, options.size)
-        self.concurrency = options.streams
+        self.concurrency, self.threads = options.streams, options.threads
         self._smallest, self._largest = record.profile.smallest.batch, record.profile.largest.batch
         self._runners: list[Runner] = []
         self._idle: SimpleQueue[Runner] = SimpleQueue()
@@ -156,6 +156,17 @@ class TensorRTBackend(Backend):
         finally:
             self._idle.put(runner)
         return maps[0] if len(maps) == 1 else np.concatenate(maps)
+
+    def detect(self, frames: Sequence[Frame]) -> list[Map]:
+        """Blur maps of frames; where the CUDA kernels are installed, resized and normalised on the GPU."""
+        if not frames:
+            return super().detect(frames)  # which refuses it
+        runner = self._take()
+        try:
+            maps = runner.detect(frames, self._smallest, self.metadata.normalisation)
+        finally:
+            self._idle.put(runner)
+        return super().detect(frames) if maps is None else maps
 
     def device_times(self) -> DeviceTimes | None:
         """Of the last batch that was run, by CUDA events. Nothing is uploaded or downloaded on an integrated GPU."""

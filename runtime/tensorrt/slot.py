@@ -7,7 +7,6 @@ soon as TensorRT says that the input was consumed, so it runs while this batch c
 Integrated GPU: a lane is mapped memory, which the engine reads and writes where it is; nothing is copied.
 """
 
-import logging
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,15 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.errors import BackendError
 from br2net.runtime.backend import Batch, DeviceTimes
 from br2net.runtime.cuda.device_map import DeviceMap
-from br2net.runtime.cuda.errors import CudaError, cuda_error
-from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, Event, Graph, HostBuffer
-from br2net.runtime.tensorrt.engine import INPUT, OUTPUT, Engine
-
-_log = logging.getLogger(__name__)
-Shape = tuple[int, int, int, int]
+from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, Event, HostBuffer
+from br2net.runtime.tensorrt.engine import Engine
+from br2net.runtime.tensorrt.execution import Execution, Shape
 
 
 @dataclass(eq=False)
@@ -73,43 +68,38 @@ class Slot:
         count, _, height, width = largest
         self._input_bytes = int(np.prod(largest)) * engine.tensors.input_type.itemsize
         self._output_bytes = count * height * width * engine.tensors.output_type.itemsize
-        self._graphs = graphs and cuda.can_capture
         self._mapped = cuda.integrated
         self._turn = 0
         self._last: Lane | None = None
-        self._shape: Shape | None = None
-        self._graph: Graph | None = None
-        self._warm = False
-        self._bound: tuple[int, int] | None = None
         self._owned = ExitStack()
         try:
-            self._context = engine.new_context()
-            self._reserve()
+            self._reserve(graphs)
         except BaseException:
             self._owned.close()
             raise
 
-    def _reserve(self) -> None:
+    def _reserve(self, graphs: bool) -> None:
         """Make streams, events and buffers, and bind those that stay."""
         cuda, own = self._cuda, self._owned.enter_context
         self._compute, self._uploads = own(cuda.stream()), own(cuda.stream())
+        self._execution = Execution(cuda, self._engine, self._compute, graphs=graphs)
         # A graph is of fixed addresses, so a mapped lane can only be one.
-        self._lanes = [self._new_lane() for _ in range(1 if self._mapped and self._graphs else 2)]
+        self._lanes = [self._new_lane() for _ in range(1 if self._mapped and self._execution.wants_graph else 2)]
         self._input: DeviceBuffer | None = None if self._mapped else own(cuda.device_buffer(self._input_bytes))
         self._output: DeviceBuffer | None = None if self._mapped else own(cuda.device_buffer(self._output_bytes))
         self._consumed: Event | None = None
         if self._input is None or self._output is None:
             return
-        self._bind(self._input.address, self._output.address)
-        if cuda.can_capture and not self._graphs:
+        self._execution.bind(self._input.address, self._output.address)
+        if cuda.can_capture and not self._execution.wants_graph:
             self._consumed = own(cuda.event())
-            handle = self._consumed.handle or 0
-            self._must(self._context.set_input_consumed_event(handle), "tell when it consumed its input")
+            self._execution.tell_consumed(self._consumed)
 
     def _new_lane(self) -> Lane:
         own, mapped = self._owned.enter_context, self._mapped
         buffers = [own(self._cuda.host_buffer(size, mapped=mapped)) for size in (self._input_bytes, self._output_bytes)]
-        return Lane(buffers[0], buffers[1], *(own(self._cuda.event(timed=True)) for _ in range(5)))
+        began, taken, started, computed, done = (own(self._cuda.event(timed=True)) for _ in range(5))
+        return Lane(buffers[0], buffers[1], began, taken, started, computed, done)
 
     @property
     def is_idle(self) -> bool:
@@ -119,7 +109,7 @@ class Slot:
     @property
     def runs_graph(self) -> bool:
         """Whether the last batch was a replay of a CUDA graph."""
-        return self._graph is not None
+        return self._execution.runs_graph
 
     def submit(self, batch: NDArray[np.float32]) -> Pending:
         """Give a batch to the GPU and return at once; `batch` is copied and belongs to the caller again.
@@ -188,9 +178,9 @@ class Slot:
         kind = self._engine.tensors.input_type
         lane.input.view(batch.shape, kind)[...] = batch
         began = time.perf_counter()
-        self._set_shape(self._shape_of(batch))
+        self._execution.set_shape(self._shape_of(batch))
         if self._input is None:
-            self._bind(lane.input.device_address, lane.output.device_address)
+            self._execution.bind(lane.input.device_address, lane.output.device_address)
             lane.started.record(self._compute)
         else:
             free = self._consumed or (self._last.computed if self._last is not None else None)
@@ -201,65 +191,13 @@ class Slot:
             lane.taken.record(self._uploads)
             self._compute.wait(lane.taken)
             lane.started.record(self._compute)
-        self._execute()
+        self._execution.run()
         lane.computed.record(self._compute)
         if self._input is None:
             lane.taken.record(self._compute)
         lane.enqueue_ms = (time.perf_counter() - began) * 1000.0
         self._last = lane
         return lane
-
-    def _execute(self) -> None:
-        """Enqueue the engine; from the second time at a shape on, as the replay of a graph."""
-        if not self._graphs:
-            self._enqueue()
-        elif self._graph is not None:
-            self._graph.launch(self._compute)
-        elif not self._warm:  # the first run at a shape prepares what must not be prepared during a capture
-            self._enqueue()
-            self._warm = True
-        else:
-            self._uploads.synchronize()
-            self._compute.synchronize()
-            try:
-                self._graph = self._cuda.capture(self._compute, self._enqueue)
-            except BackendError as error:
-                if isinstance(error, CudaError) and error.sticky:
-                    raise
-                _log.warning("This engine cannot be captured in a CUDA graph and runs without one (%s)", error)
-                self._graphs = False
-                self._enqueue()
-                return
-            self._graph.launch(self._compute)
-
-    def _enqueue(self) -> None:
-        self._must(self._context.execute_async_v3(self._compute.handle), "run the engine")
-
-    def _set_shape(self, shape: Shape) -> None:
-        if shape == self._shape:
-            return
-        self._compute.synchronize()  # a graph in flight is of the old shape
-        if self._graph is not None:
-            self._graph.close()
-        self._graph, self._warm = None, False
-        self._must(self._context.set_input_shape(INPUT, shape), f"take a batch of {shape}")
-        self._shape = shape
-
-    def _bind(self, input_address: int, output_address: int) -> None:
-        if self._bound == (input_address, output_address):
-            return
-        self._bound = (input_address, output_address)
-        self._must(self._context.set_tensor_address(INPUT, input_address), "use the input buffer")
-        self._must(self._context.set_tensor_address(OUTPUT, output_address), "use the output buffer")
-
-    def _must(self, done: bool, what: str) -> None:
-        """Raise what TensorRT logged where it reports a failure."""
-        if not done:
-            said = self._engine.log()
-            failure = cuda_error(said, "running the engine")
-            if failure.sticky or "memory" in said.lower():
-                raise failure
-            raise BackendError(f"TensorRT cannot {what}: {said or 'no reason given'}.")
 
     def _maps_bytes(self, batch: NDArray[np.float32]) -> int:
         return batch.size // 3 * self._engine.tensors.output_type.itemsize
@@ -276,8 +214,5 @@ class Slot:
         for lane in self._lanes:
             if lane.pending is not None:
                 lane.pending.collect()
-        if self._graph is not None:
-            self._graph.close()
-            self._graph = None
-        del self._context
+        self._execution.close()
         self._owned.close()

@@ -69,7 +69,10 @@ class Access:
 
     def cookie_name(self, host: str) -> str:
         """Name of the cookie. Browsers share cookies among the ports of a machine, so it carries the port."""
-        port = urlsplit(f"//{host}").port or 80
+        try:
+            port = urlsplit(f"//{host}").port or 80
+        except ValueError:
+            port = 80
         return f"br2net_{port}"
 
     def admitted(self, authorization: str, cookies: str, host: str) -> bool:

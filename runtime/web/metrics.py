@@ -39,6 +39,7 @@ class Metrics:
         self._frames = counter("frames", "Frames that went through the pipeline.", "camera")
         self._blurred = gauge("blurred_fraction", "Share of the newest frame that is blurred, 0 to 1.", "camera")
         self._region = gauge("region_blurred_fraction", "The same of one region.", "camera", "region")
+        self._region_sharpness = gauge("region_sharpness", "Focus score of one region.", "camera", "region")
         self._sharpness = gauge("sharpness", "Focus score of the newest frame.", "camera")
         self._newest = gauge("last_frame_timestamp_seconds", "When the newest frame was captured.", "camera")
         self._latency = histogram("latency_seconds", "From capture to sink.", "camera")
@@ -58,6 +59,8 @@ class Metrics:
         self._blurred.labels(camera).set(result.blurred_fraction)
         for region, value in result.regions.items():
             self._region.labels(camera, region).set(value)
+        for region, value in result.region_sharpness.items():
+            self._region_sharpness.labels(camera, region).set(value)
         self._sharpness.labels(camera).set(result.sharpness)
         self._newest.labels(camera).set(result.timestamp)
         self._latency.labels(camera).observe(result.latency_ms / 1000)
@@ -97,7 +100,7 @@ class _Asked:
         yield frames
         recording = GaugeMetricFamily("br2net_recording", "1 while frames are recorded.")
         recorder = self.about.recorder
-        recording.add_metric([], 1 if recorder is not None and recorder.recording else 0)
+        recording.add_metric([], 1 if recorder is not None and recorder.recording is not None else 0)
         yield recording
         events = CounterMetricFamily(
             "br2net_delivered_events", "Events given to a target, by what became of them.", labels=["target", "fate"]

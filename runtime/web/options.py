@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from br2net.errors import InputError
@@ -14,14 +15,19 @@ SHORTEST_TOKEN = 16
 
 
 class Recorder(Protocol):
-    """What the record button drives; called from a thread of the server, never from two at once."""
+    """What the record button drives, from threads of the server; `br2net.runtime.sinks.Recorder` is one."""
 
     @property
-    def recording(self) -> bool:
-        """Whether frames are being written now."""
+    def recording(self) -> Path | None:
+        """The file that is being written, or None."""
         ...
 
-    def start(self) -> None:
+    @property
+    def failure(self) -> str | None:
+        """Why the last recording ended by itself, in a sentence; None if it did not."""
+        ...
+
+    def start(self) -> Path:
         """Begin a new file.
 
         Raises:
@@ -29,7 +35,7 @@ class Recorder(Protocol):
         """
         ...
 
-    def stop(self) -> None:
+    def stop(self) -> Path | None:
         """Finish the file."""
         ...
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from br2net.runtime.pipeline.result import FrameResult
 from br2net.runtime.postprocessing import to_grey
+from br2net.runtime.sinks.jsonl import result_facts
 
 MAP_WIDTH = 320
 MAP_QUALITY = 90
@@ -18,31 +19,26 @@ HEADER = struct.Struct("<II")
 
 
 def frame_record(result: FrameResult) -> dict[str, Any]:
-    """What a program gets of a frame: all but the pictures. A number that is not finite becomes null."""
+    """What a program gets of a frame: what a JSON line says, and size, stages and alerts apart."""
+    stages = result.stages
     return {
         "type": "frame",
-        "camera": result.camera,
-        "frame": result.index,
-        "timestamp": result.timestamp,
+        **result_facts(result),
+        "alerts": list(result.alerts),
         "width": result.frame.shape[1],
         "height": result.frame.shape[0],
-        "blurred_fraction": _finite(result.blurred_fraction),
-        "regions": {name: _finite(value) for name, value in result.regions.items()},
-        "sharpness": _finite(result.sharpness),
-        "latency_ms": _finite(result.latency_ms),
         "stages": {
-            "capture": _finite(result.stages.capture),
-            "preprocess": _finite(result.stages.preprocess),
-            "inference": _finite(result.stages.inference),
-            "postprocess": _finite(result.stages.postprocess),
+            "capture_ms": round(stages.capture, 3),
+            "preprocess_ms": round(stages.preprocess, 3),
+            "inference_ms": round(stages.inference, 3),
+            "postprocess_ms": round(stages.postprocess, 3),
         },
-        "alerts": list(result.alerts),
     }
 
 
 def to_json(record: dict[str, Any]) -> str:
-    """One line of strict JSON."""
-    return json.dumps(record, allow_nan=False, separators=(",", ":"))
+    """One line of strict JSON; a number that is not finite becomes null."""
+    return json.dumps(_finite(record), allow_nan=False, separators=(",", ":"))
 
 
 def encode(result: FrameResult, largest_width: int, quality: int) -> bytes:
@@ -69,5 +65,9 @@ def _jpeg(image: NDArray[Any], quality: int) -> bytes:
     return encoded.tobytes()
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -48,6 +48,7 @@ class ServerThread:
         config = Config(
             app,
             log_config=None,
+            log_level="error",
             access_log=False,
             http="h11",
             ws="websockets-sansio",

@@ -47,8 +47,8 @@ class State:
         """The state as a viewer of `channel` sees it, as JSON."""
         statistics = self._about.statistics().get(channel.name)
         recorder = self._about.recorder
-        recording = recorder is not None and recorder.recording
-        since = self._recording_since if recording else None
+        file = recorder.recording if recorder is not None else None
+        since = self._recording_since if file is not None else None
         return to_json(
             {
                 "type": "state",
@@ -63,7 +63,9 @@ class State:
                 "source": None if statistics is None else asdict(statistics),
                 "recording": {
                     "available": recorder is not None,
-                    "on": recording,
+                    "on": file is not None,
+                    "file": None if file is None else file.name,
+                    "failure": None if recorder is None else recorder.failure,
                     "seconds": None if since is None else round(time.monotonic() - since, 1),
                 },
                 "rules": [asdict(rule) for rule in self._about.rules],
@@ -90,10 +92,10 @@ class State:
         if recorder is None:
             return
         with self._recording:
-            if on and not recorder.recording:
+            if on and recorder.recording is None:
                 recorder.start()
                 self._recording_since = time.monotonic()
-            elif not on and recorder.recording:
+            elif not on and recorder.recording is not None:
                 recorder.stop()
         self._hub.state_changed()
 

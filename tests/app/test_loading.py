@@ -3,10 +3,14 @@
 import hashlib
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +25,10 @@ from br2net.runtime.backend import Backend
 from br2net.runtime.backends import open_backend
 from br2net.runtime.engine_file import EngineRecord, Library, read_record, write_engine
 from br2net.runtime.gpu import Gpu
+from br2net.runtime.metadata import IMAGENET, ModelMetadata
 from br2net.runtime.tensorrt import TensorRTBackend
+from br2net.zoo import find_model
+from tests.conftest import OnnxMaker
 from tests.runtime.tensorrt.fake_engine import FakeEngine
 
 PLAN = b"ftrt" + bytes(20) + bytes([10, 3, 0, 26]) + b"weights"
@@ -147,6 +154,25 @@ def test_it_is_built_again_for(change: Change, machine: Machine, tiny_onnx: Path
     assert len(machine.built) == 2
 
 
+def test_threads_that_want_one_engine_build_it_once(
+    machine: Machine, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = threading.Barrier(4)
+
+    def build(*arguments: Any, **options: Any) -> EngineRecord:
+        time.sleep(0.2)  # long enough for the others to find nothing, were they let in
+        return machine.build(*arguments, **options)
+
+    def want(_: int) -> Path:
+        entered.wait(10)
+        return on_demand.engine_on_demand(tiny_onnx, "fp32", None, ORIN)
+
+    monkeypatch.setattr(on_demand, "build_engine", build)
+    with ThreadPoolExecutor(4) as threads:
+        engines = set(threads.map(want, range(4)))
+    assert len(engines) == len(machine.built) == 1
+
+
 def test_an_open_batch_and_the_wanted_size_make_the_profile(machine: Machine, tiny_onnx: Path) -> None:
     used(tiny_onnx, precision="fp32", size=(128, 96))
     ((_, options),) = machine.built
@@ -167,6 +193,25 @@ def test_fp16_is_what_a_gpu_does_best(machine: Machine, tiny_onnx: Path, monkeyp
 
     monkeypatch.setattr(precision, "to_fp16", cast)
     assert used(tiny_onnx) == ("tensorrt", "fp16")
+
+
+@pytest.mark.parametrize(("weights", "expected"), [("same", "fp16"), ("other", "fp32")])
+def test_an_fp16_file_of_the_same_weights_beside_is_taken(
+    weights: str, expected: str, machine: Machine, make_onnx: OnnxMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_demand.importlib.util, "find_spec", lambda name: None)
+    facts = ModelMetadata("tiny", "{}", "none", 64, 32, IMAGENET, weights_sha256="same")
+    narrow = replace(facts, precision="fp16", weights_sha256=weights)
+    source = make_onnx("x.onnx", metadata=facts.to_json())
+    beside = make_onnx("x-fp16.onnx", metadata=narrow.to_json())
+    assert used(source) == ("tensorrt", expected)
+    assert machine.built[0][0] == (beside if weights == "same" else source)
+    assert used(source, precision="fp32") == ("tensorrt", "fp32")
+
+
+def test_the_shipped_model_has_such_a_file() -> None:
+    found = on_demand.fp16_beside(read_source(find_model("mobile")))
+    assert found is not None and found.path.name == "mobile-fp16.onnx"
 
 
 def test_where_fp16_cannot_be_made_it_is_fp32_and_that_is_said(

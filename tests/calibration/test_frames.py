@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,7 @@ import pytest
 from br2net.calibration import frames
 from br2net.calibration.frames import read_sources
 from br2net.errors import InputError
-
-from .conftest import Frame
+from br2net.runtime.camera import CapturedFrame
 
 
 def video(path: Path, count: int) -> Path:
@@ -25,35 +25,29 @@ def video(path: Path, count: int) -> Path:
 
 
 class FakeCamera:
-    """A camera that gives frames for ever, 20 of them a second by the clock of the test, and fails to decode the third."""
+    """A camera that gives 200 frames, 20 of them a second by the clock of the test."""
 
     now = 0.0
+    name = "the camera"
+    is_closed = False
 
-    def __init__(self, *_: object) -> None:
-        self.count = 0
-        self.is_released = False
+    def __enter__(self) -> "FakeCamera":
+        return self
 
-    def isOpened(self) -> bool:
-        return True
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
 
-    def grab(self) -> bool:
-        FakeCamera.now += 0.05
-        self.count += 1
-        return self.count < 200
-
-    def retrieve(self) -> tuple[bool, Frame | None]:
-        return (False, None) if self.count == 3 else (True, np.full((8, 8, 3), self.count % 256, np.uint8))
-
-    def release(self) -> None:
-        self.is_released = True
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        for index in range(200):
+            self.now += 0.05
+            yield CapturedFrame(self.name, index, self.now, np.full((8, 8, 3), index, np.uint8), self.now, 0.0)
 
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> FakeCamera:
     made = FakeCamera()
-    FakeCamera.now = 0.0
-    monkeypatch.setattr(frames.cv2, "VideoCapture", lambda *_: made)
-    monkeypatch.setattr(frames.time, "monotonic", lambda: FakeCamera.now)
+    monkeypatch.setattr(frames, "Camera", lambda *_: made)
+    monkeypatch.setattr(frames.time, "monotonic", lambda: made.now)
     return made
 
 
@@ -64,12 +58,13 @@ def test_a_video_gives_frames_at_equal_distances(tmp_path: Path) -> None:
     assert levels == list(range(0, 40, 5))
 
 
-def test_a_camera_gives_a_frame_each_half_second_and_is_released(camera: FakeCamera) -> None:
+def test_a_camera_gives_a_frame_each_half_second_and_is_closed(camera: FakeCamera) -> None:
     found = list(read_sources(["0"], None, 5, 0))
     levels = [int(item.frame[0, 0, 0]) for item in found]
     assert len(found) == 5
     assert all(9 <= after - before <= 12 for before, after in itertools.pairwise(levels))
-    assert camera.is_released
+    assert camera.is_closed
+    assert [item.name for item in found][:2] == ["the camera#0", f"the camera#{levels[1]}"]
 
 
 def test_a_camera_that_ends_early_is_said_and_what_came_is_taken(
@@ -98,6 +93,12 @@ def test_an_image_that_cannot_be_read_is_left_out_and_said(
     assert "1 of 30 images cannot be read" in caplog.text
 
 
-def test_a_source_that_cannot_be_opened_is_one_sentence() -> None:
-    with pytest.raises(InputError, match=r"The source rtsp://127.0.0.1:1/none cannot be opened"):
-        list(read_sources(["rtsp://127.0.0.1:1/none"], None, 5, 0))
+def test_a_camera_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="There is no camera at /dev/video97"):
+        list(read_sources(["97"], None, 5, 0))
+
+
+def test_a_file_that_is_no_video_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"no video")
+    with pytest.raises(InputError, match=r"x\.mp4 is no video that OpenCV can read"):
+        list(read_sources([str(tmp_path / "x.mp4")], None, 5, 0))

@@ -202,6 +202,10 @@ def test_a_precision_that_is_nowhere_is_refused() -> None:
         InferenceOptions(precision="fp7")
 
 
+def test_the_threads_that_were_asked_for_are_known_to_what_comes_before_and_after(tiny_onnx: Path) -> None:
+    assert open_backend(tiny_onnx, "openvino", InferenceOptions(threads=1)).threads == 1
+
+
 def test_a_negative_number_of_threads_is_refused() -> None:
     with pytest.raises(InputError, match="-1 threads"):
         InferenceOptions(threads=-1)
@@ -286,3 +290,23 @@ def test_an_engine_without_a_gpu_is_one_sentence(tmp_path: Path, device: str, mo
 def test_only_tensorrt_leaves_maps_on_a_gpu(tiny_onnx: Path) -> None:
     with open_backend(tiny_onnx, "onnxruntime") as backend, pytest.raises(InputError, match="no maps on a GPU"):
         backend.infer_on_device(a_batch(1))
+
+
+def test_openvino_models_of_few_threads_are_not_put_on_the_same_processor(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    compiled = []
+    compile_model = openvino.Core.compile_model
+
+    def noted(*arguments: object) -> object:
+        compiled.append(compile_model(*arguments))
+        return compiled[-1]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", noted)
+    for threads in (0, 1):
+        with open_backend(tiny_onnx, "openvino", InferenceOptions(threads=threads)):
+            pass
+    pinned = [model.get_property("ENABLE_CPU_PINNING") for model in compiled]
+    assert pinned[-1] is False

@@ -68,16 +68,17 @@ function hear(message) {
 function figures(record) {
   number("blurred", percent(record.blurred_fraction), "%");
   number("sharpness", record.sharpness == null ? "–" : compact(record.sharpness), "");
-  const stages = { ...record.stages };
+  const stages = Object.fromEntries(STAGES.map((stage) => [stage, record.stages[`${stage}_ms`]]));
   const known = STAGES.reduce((sum, stage) => sum + (stages[stage] ?? 0), 0);
   stages.waiting = Math.max(0, (record.latency_ms ?? 0) - known);
   stages.total = record.latency_ms ?? 0;
   smoothed ??= stages;
-  for (const name of Object.keys(stages)) smoothed[name] += 0.1 * ((stages[name] ?? 0) - smoothed[name]);
-  regions(record.regions);
+  for (const name of Object.keys(stages)) smoothed[name] += 0.15 * ((stages[name] ?? 0) - smoothed[name]);
+  regions(record.regions ?? {});
   const badge = at("active");
   badge.hidden = !record.alerts.length;
-  badge.textContent = record.alerts.join(" · ");
+  badge.textContent = record.alerts.length > 1 ? `${record.alerts[0]} +${record.alerts.length - 1}` : record.alerts[0] ?? "";
+  badge.title = record.alerts.join("\n");
 }
 
 function showTimes() {
@@ -106,8 +107,9 @@ function regions(values) {
   names.forEach((name, index) => {
     const [label, bar, value] = list.children[index].children;
     label.textContent = name;
-    bar.style.setProperty("--at", `${percent(values[name])}%`);
-    value.textContent = `${percent(values[name])} %`;
+    const share = percent(values[name].blurred_fraction);
+    bar.style.setProperty("--at", `${share}%`);
+    value.textContent = `${share} %`;
   });
 }
 
@@ -117,7 +119,8 @@ function showState(message) {
   const changed = state?.camera !== message.camera;
   state = message;
   if (changed) smoothed = null;
-  at("camera").textContent = message.camera;
+  at("camera").textContent = short(message.camera);
+  at("camera").title = message.camera;
   const model = [message.model, message.backend].filter(Boolean).join(" · ");
   for (const line of document.querySelectorAll(".model")) line.textContent = model;
   document.title = `${message.camera} · BR²Net`;
@@ -126,7 +129,7 @@ function showState(message) {
   select.hidden = !many;
   at("camera").hidden = many;
   if (select.options.length !== message.cameras.length) {
-    select.replaceChildren(...message.cameras.map((name) => new Option(name, name)));
+    select.replaceChildren(...message.cameras.map((name) => new Option(short(name), name)));
   }
   select.value = message.camera;
   const texts = { ok: `Live · ${message.fps.toFixed(message.fps < 10 ? 1 : 0)} fps`, waiting: "Waiting", stalled: "No frames" };
@@ -138,9 +141,9 @@ function showState(message) {
     ? [
         `${count(counts.captured)} ${counts.captured === 1 ? "frame" : "frames"}`,
         `${count(counts.dropped + counts.skipped + counts.thinned)} left out`,
-        `${count(counts.damaged)} damaged`,
-        `${count(counts.reconnects)} ${counts.reconnects === 1 ? "reconnect" : "reconnects"}`,
-      ].join(" · ")
+        counts.damaged ? `${count(counts.damaged)} damaged` : "",
+        counts.reconnects ? `${count(counts.reconnects)} ${counts.reconnects === 1 ? "reconnect" : "reconnects"}` : "",
+      ].filter(Boolean).join(" · ")
     : "";
   showRecording(message.recording);
   showTimes();
@@ -157,12 +160,16 @@ function notice(text) {
   at("notice").textContent = text;
 }
 
-function showRecording({ available, on, seconds }) {
+let failure = null;
+function showRecording({ available, on, seconds, file, failure: reason }) {
+  if (reason && reason !== failure) toast(reason);
+  failure = reason;
   const button = at("record");
   button.hidden = !available;
   button.setAttribute("aria-pressed", String(on));
   button.lastElementChild.textContent = on ? "Stop" : "Record";
   at("rec").hidden = !on;
+  at("rec").title = file ?? "";
   at("rec").lastElementChild.textContent = seconds == null ? "" : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 }
 
@@ -177,6 +184,12 @@ at("record").addEventListener("click", async () => {
     toast("The server does not answer.");
   }
   button.disabled = false;
+});
+
+at("full").hidden = !document.fullscreenEnabled;
+at("full").addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else at("view").parentElement.requestFullscreen();
 });
 
 at("cameras").addEventListener("change", (event) => {
@@ -199,8 +212,10 @@ function showAlerts() {
   }));
   at("events").replaceChildren(...mine.slice(-40).reverse().map((event) => {
     const time = element("time", "", new Date(event.timestamp * 1000).toLocaleTimeString([], { hour12: false }));
-    const detail = event.state === "on" ? worth(event) : `lasted ${duration(event.duration_s)}`;
-    return element("li", event.state, element("i"), time, element("span", "", `${event.alert} ${event.state}`), element("em", "", detail));
+    const detail = event.state === "on" ? `on · ${worth(event)}` : `off after ${duration(event.duration_s)}`;
+    const name = element("span", "", event.alert);
+    name.title = event.alert;
+    return element("li", event.state, element("i"), time, name, element("em", "", detail));
   }));
   const whole = state.rules.filter((rule) => rule.quantity === "blurred" && rule.region === null);
   chart.mark(intervals(mine, whole), whole.map((rule) => rule.threshold));
@@ -273,6 +288,7 @@ function toast(text) {
   toastTimer = setTimeout(() => { at("toast").hidden = true; }, 6000);
 }
 
+function short(name) { return name.replace(/^\w+:\/\//, ""); } // an address without its scheme
 function percent(fraction) { return fraction == null ? "–" : (100 * fraction).toFixed(0); }
 function count(number) { return number.toLocaleString("en").replaceAll(",", "\u202f"); }
 function compact(value) { return value >= 1000 ? `${(value / 1000).toFixed(1)}k` : value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toPrecision(2); }

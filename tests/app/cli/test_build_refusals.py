@@ -99,6 +99,10 @@ class TestNoGpu:
     def test_tensorrt_for_rtx_must_be_told_which(self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
         refused(br2net("build", make_onnx(), "-o", tmp_path / "x.engine"), tmp_path, "--for sm86,sm89 or --for any")
 
+    def test_weights_cannot_be_left_out(self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+        ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", *FOR_ANY, "--strip")
+        refused(ended, tmp_path, "needs a GPU to leave out weights")
+
     def test_a_gpu_that_it_does_not_build_for_is_named(
         self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx
     ) -> None:

@@ -103,6 +103,71 @@ def test_a_useless_calibration_set_is_refused_in_one_sentence(
     assert not (tmp_path / "x.onnx").exists()
 
 
+def test_a_set_of_photographs_unlike_those_of_the_gate_is_caught_by_the_gate(
+    br2net: Command, model: Path, photographs: list[Frame], tmp_path: Path
+) -> None:
+    for kind in ("fog", "gate/images", "gate/masks"):
+        (tmp_path / kind).mkdir(parents=True)
+    for index, frame in enumerate(photographs):
+        if index % 3:
+            fog = cv2.convertScaleAbs(frame, alpha=0.08, beta=118)
+            cv2.imwrite(str(tmp_path / "fog" / f"{index:02}.png"), fog)
+        else:
+            cv2.imwrite(str(tmp_path / "gate" / "images" / f"{index:02}.png"), frame)
+            cv2.imwrite(str(tmp_path / "gate" / "masks" / f"{index:02}.png"), np.zeros(frame.shape[:2], np.uint8))
+    ending = br2net(
+        *("calibrate", model, "-o", tmp_path / "x.onnx", "--images", tmp_path / "fog"), "--gate", tmp_path / "gate"
+    )
+    assert ending.code == 3
+    assert "is not written: maps differ from float32's by" in ending.err
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_one_photograph_alone_is_refused(br2net: Command, model: Path, photo_folder: Path, tmp_path: Path) -> None:
+    ending = br2net("calibrate", model, "-o", tmp_path / "x.onnx", "--images", photo_folder / "00.png")
+    assert ending.code == 2
+    assert "has 1 distinct photograph(s) among 1; at least 8 are needed" in ending.err
+
+
+def test_a_second_run_says_that_it_reused_the_first(
+    br2net: Command, model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    first, second = (br2net("calibrate", model, "-o", tmp_path / "x.onnx", "--images", photo_folder) for _ in range(2))
+    assert "Reused" not in first.out
+    assert "Reused from an earlier run: the calibration by mse." in second.out
+
+
+def test_a_report_is_written_also_where_the_file_is_refused(
+    br2net: Command, model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    options = ("--images", photo_folder, "--max-difference", "0", "--report", tmp_path / "report")
+    assert br2net("calibrate", model, "-o", tmp_path / "x.onnx", *options).code == 3
+    assert listing(tmp_path / "report") == {"index.html", "figures.json", "layers.csv"}
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "The file was not written." in page
+    assert "br2net calibrate" in page
+
+
+def test_none_kept_makes_every_layer_int8(br2net: Command, model: Path, photo_folder: Path, tmp_path: Path) -> None:
+    options = ("--images", photo_folder, "--keep", "none", "--json")
+    facts = json.loads(br2net("calibrate", model, "-o", tmp_path / "x.onnx", *options).out)
+    assert (facts["kept"], facts["int8_macs"]) == ([], 1.0)
+
+
+def test_collect_gathers_a_set_that_calibrates(
+    br2net: Command, model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    ending = br2net("calibrate", model, "--collect", photo_folder, "-o", tmp_path / "set", "--size", "20")
+    assert ending.out == f"{tmp_path / 'set'}: 20 of 30 frames.\n"
+    assert len(listing(tmp_path / "set")) == 21
+    ending = br2net(
+        *("calibrate", model, "-o", tmp_path / "x.onnx", "--images", tmp_path / "set"),
+        *("--manifest", tmp_path / "set" / "calibration-set.json"),
+    )
+    assert (ending.code, ending.out) == (2, "")
+    assert "holds no images out for the gate" in ending.err
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -112,6 +177,7 @@ def test_a_useless_calibration_set_is_refused_in_one_sentence(
         (("--images", "absent.mp4"), "There is no file absent.mp4"),
         (("--images", ".", "--method", "guess"), "There is no method guess"),
         (("--images", ".", "--size", "0"), "A calibration set of 0 frames is not possible"),
+        (("--images", ".", "--remainder", "fp8"), "The remainder can be fp32 or fp16, not fp8"),
         (("--images", ".", "--sensitivity", "pixel"), "--sensitivity is layer or block, not pixel"),
         (("--images", ".", "--max-mae", "nan"), "A limit of the gate lies in 0..1"),
     ],

@@ -102,6 +102,14 @@ def test_a_recording_that_cannot_be_is_refused(br2net: Command, video: Path, tin
     assert ending.code == 2 and "x.gif" in ending.err
 
 
+def test_a_source_is_not_written_over(br2net: Command, video: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    before = video.rename(tmp_path / "video.mp4").read_bytes()
+    source = tmp_path / "video.mp4"
+    ending = br2net("camera", source, "-m", tiny_onnx, "--record", tmp_path / "." / "video.mp4")
+    assert ending.code == 2 and "is a source" in ending.err
+    assert source.read_bytes() == before
+
+
 def test_a_full_disk_is_told_once_and_the_frames_go_on(br2net: Command, video: Path, tiny_onnx: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")

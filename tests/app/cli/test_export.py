@@ -141,3 +141,16 @@ def test_an_exported_file_keeps_its_form_and_size(br2net: Command, wide: Path, t
     ended = br2net("export", wide, "-o", tmp_path / "x.onnx", "--precision", "fp16", "--size", "64x64")
     assert ended.code == 2 and "exported already" in ended.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["checkpoint", "wide"])
+def test_with_preprocessing_takes_frames_and_gives_maps_of_their_size(
+    br2net: Command, source: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    model = request.getfixturevalue(source)
+    ended = br2net("export", model, "-o", tmp_path / "one.onnx", "--with-preprocessing", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["output"] == str(tmp_path / "one.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "one.onnx"), providers=["CPUExecutionProvider"])
+    blur = session.run(None, {"frames": packaged_photograph()[None, :50]})[0]
+    assert blur.shape == (1, 50, 640) and blur.dtype == np.float32

@@ -11,6 +11,7 @@ import pytest
 import br2net as package
 from br2net.detector import Detector
 from br2net.errors import GateError
+from br2net.runtime.native import status
 
 from .conftest import Command
 
@@ -24,9 +25,13 @@ def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess
     )
 
 
-def test_the_version_is_printed(br2net: Command) -> None:
+def test_the_version_is_printed_with_how_it_was_built(br2net: Command) -> None:
     ended = br2net("--version")
-    assert (ended.code, ended.out) == (0, f"br2net {package.__version__}\n")
+    version, native, kernels = ended.out.splitlines()
+    assert (ended.code, version) == (0, f"br2net {package.__version__}")
+    built = status()
+    assert native == f"native module: {built.how or f'none: {built.reason}'}"
+    assert kernels.startswith("CUDA kernels: sm_" if built.fatbin_architectures else "CUDA kernels: none: ")
 
 
 @pytest.mark.parametrize("arguments", [("telescope",), ("detect",), ("detect", "x.jpg", "--nonsense")])

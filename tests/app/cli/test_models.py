@@ -30,7 +30,14 @@ def test_a_table_names_each_model(br2net: Command) -> None:
     ended = br2net("models")
     assert ended.code == 0
     assert "64x32 or any" in ended.out
-    assert ended.out.splitlines()[-1] == "tiny has the licence: unknown"
+    assert ended.out.splitlines()[-1] == "Licence of tiny: unknown"
+
+
+def test_two_files_of_one_network_are_two_names_and_one_licence(br2net: Command, shelf: Path) -> None:
+    shutil.copy(shelf, shelf.with_name("tiny-fp16.onnx"))
+    ended = br2net("models")
+    assert [json.loads(line)["name"] for line in br2net("models", "--json").out.splitlines()] == ["tiny", "tiny-fp16"]
+    assert ended.out.splitlines()[-1] == "Licence of tiny, tiny-fp16: unknown"
 
 
 def test_a_package_of_no_models_says_so(br2net: Command, shelf: Path) -> None:

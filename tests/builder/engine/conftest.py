@@ -1,5 +1,4 @@
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +8,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from br2net.runtime.engine_file import EngineRecord, InputShape, Library, Profile
 from br2net.runtime.metadata import IMAGENET, METADATA_KEY, ModelMetadata
-from tests.testbed import loader
+from tests.testbed.fixture import testbed
+
+__all__ = ["testbed"]
 
 MakeOnnx = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """NVIDIA's parser and builder of TensorRT for RTX, as `tensorrt_rtx`, on this machine without a GPU."""
-    missing = loader.why_not()
-    if missing:
-        pytest.skip(f"no host test bed: {missing}")
-    folder = tmp_path_factory.mktemp("testbed")
-    loader.build_forwarders(folder)
-    before = sys.modules.get("tensorrt_rtx")
-    sys.modules["tensorrt_rtx"] = loader.load(folder)
-    yield
-    if before is None:
-        del sys.modules["tensorrt_rtx"]
 
 
 @pytest.fixture(autouse=True)

@@ -102,7 +102,7 @@ class TestOnTheHostTestBed:
 
     def test_a_dla_core_that_is_not_there_is_refused(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no DLA core 0"):
-            build_engine(make_onnx(), tmp_path / "x.engine", BuildOptions(targets=("any",), dla_core=0))
+            build_engine(make_onnx(precision="fp16"), tmp_path / "x.engine", BuildOptions(targets=("any",), dla_core=0))
 
     def test_a_failed_build_carries_tensorrts_log(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         from br2net.runtime.tensorrt.log import EngineError
@@ -181,6 +181,17 @@ def test_an_opset_newer_than_the_parser_knows_is_refused(make_onnx: MakeOnnx, tm
 def test_a_dynamic_network_without_a_profile_is_refused(make_onnx: MakeOnnx, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--batch 1 --size 64x64"):
         build_engine(make_onnx("N", "any"), tmp_path / "x.engine", AHEAD_OF_TIME)
+
+
+@pytest.mark.parametrize(
+    ("precision", "batch", "said"), [("fp32", 1, "computes in fp16 and INT8"), ("fp16", "N", "needs one fixed shape")]
+)
+def test_what_a_dla_would_leave_to_the_gpu_is_refused(
+    precision: str, batch: int | str, said: str, make_onnx: MakeOnnx, tmp_path: Path
+) -> None:
+    options = BuildOptions(profile=parse_profile("1", "64x64"), dla_core=0)
+    with pytest.raises(InputError, match=said):
+        build_engine(make_onnx(batch, precision=precision), tmp_path / "x.engine", options)
 
 
 def test_a_profile_that_the_fixed_size_is_not_in_is_refused(make_onnx: MakeOnnx, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from br2net.builder.comparison import TOLERANCES, Tolerance, packaged_photograph
-from br2net.builder.engine import BuildOptions, build_engine, refit_engine
+from br2net.builder.engine import BuildOptions, build_engine, cache_folder, refit_engine
+from br2net.builder.engine.layers import mostly_fp32
 from br2net.errors import Br2netError, GateError
 from br2net.runtime.gpu import find_gpu
 
@@ -68,3 +69,25 @@ def test_a_stripped_engine_is_smaller_until_its_weights_are_filled_in(make_onnx:
     filled = refit_engine(tmp_path / "stripped.engine", source, tmp_path / "filled.engine")
     assert stripped.stripped and not filled.stripped
     assert filled.plan_size_bytes > stripped.plan_size_bytes
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_shipped_model_becomes_an_engine_once_and_detects_as_on_the_cpu(precision: str) -> None:
+    from br2net import Detector
+
+    photograph = packaged_photograph()
+    with Detector.load("mobile", backend="onnxruntime") as cpu:
+        expected = cpu(photograph).map
+    for _ in range(2):
+        with Detector.load("mobile", device="cuda", precision=precision) as gpu:
+            assert (gpu.backend.name, gpu.backend.precision) == ("tensorrt", precision)
+            found = gpu(photograph).map
+    (_engine,) = (cache_folder() / "engines").glob(f"mobile-{precision}-*.engine")
+    assert abs(found - expected).mean() <= TOLERANCES[precision].mean
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_most_layers_of_a_narrow_engine_are_narrow(precision: str, make_onnx: MakeOnnx, tmp_path: Path) -> None:
+    record = build_engine(PRECISIONS[precision](make_onnx()), tmp_path / "x.engine")
+    assert mostly_fp32(record.layers, precision) is None
+    assert "unknown" not in record.layers

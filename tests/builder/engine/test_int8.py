@@ -1,4 +1,4 @@
-"""The mobile network as INT8 by NVIDIA's quantiser, through NVIDIA's parser and builder, on the host test bed."""
+"""INT8 files, NVIDIA's quantiser's and ours, through NVIDIA's parser and builder, on the host test bed."""
 
 from pathlib import Path
 
@@ -8,10 +8,16 @@ import pytest
 from br2net.builder import export_onnx
 from br2net.builder.comparison import packaged_photograph
 from br2net.builder.engine import BuildOptions, build_engine
+from br2net.builder.engine.options import parse_profile
+from br2net.calibration.layers import find_layers, matching
+from br2net.calibration.quantiser import Quantiser, calibrate_layers
+from br2net.calibration.thresholds import measure_histograms
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import METADATA_KEY
+from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import preprocess
+from br2net.zoo import find_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("testbed")]
 
@@ -40,3 +46,35 @@ def test_an_int8_file_of_the_quantiser_builds(tmp_path: Path) -> None:
     print(f"int8 plan {record.plan_size_bytes / 1e6:.1f} MB")
     assert record.model.precision == "int8"
     assert engine.read_bytes()[:4] == b"vtrt"
+
+
+def test_the_shipped_int8_model_builds(tmp_path: Path) -> None:
+    options = BuildOptions(profile=parse_profile("1", "384x384"), targets=("any",))
+    record = build_engine(find_model("mobile-int8"), tmp_path / "x.engine", options)
+    assert record.model.precision == "int8"
+    assert (tmp_path / "x.engine").read_bytes()[:4] == b"vtrt"
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's network of random weights, fp32, at a size that is quick to calibrate."""
+    path = tmp_path_factory.mktemp("paper") / "paper.onnx"
+    export_onnx(Checkpoint(BR2Net(NAMED_CONFIGS["resnext101"]).eval(), ModelFacts("paper", 96, 96)), path)
+    return path
+
+
+@pytest.mark.parametrize("in_fp16", [False, True], ids=["fp32 remainder", "fp16 remainder"])
+def test_the_papers_network_as_int8_builds(paper: Path, tmp_path: Path, in_fp16: bool) -> None:
+    fp32, int8 = paper, tmp_path / "paper-int8.onnx"
+    metadata = read_model_file(fp32).metadata
+    batches = [preprocess([packaged_photograph()], metadata.width, metadata.height, metadata.normalisation)]
+    layers = find_layers(fp32)
+    histograms = measure_histograms(fp32, layers, batches)
+    quantiser = Quantiser(fp32, calibrate_layers(fp32, layers, histograms, batches, "max", correct_bias=False))
+    kept = matching(layers, ["gate", "map"])
+    model = quantiser.int8_in_fp16(kept, batches) if in_fp16 else quantiser.int8(kept)
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.with_precision("int8").to_json()})
+    onnx.save(model, int8)
+    record = build_engine(int8, int8.with_suffix(".engine"), BuildOptions(targets=("any",)))
+    print(f"int8 plan {record.plan_size_bytes / 1e6:.1f} MB, of a float32 file of {fp32.stat().st_size / 1e6:.1f} MB")
+    assert record.plan_size_bytes < 0.4 * fp32.stat().st_size

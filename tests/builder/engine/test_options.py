@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from br2net.builder.engine.options import BuildOptions, compute_capability_of, parse_profile
+from br2net.builder.engine.options import BuildOptions, Hardware, compute_capability_of, parse_profile
 from br2net.errors import InputError
 from br2net.runtime.engine_file import InputShape, Library
 from br2net.runtime.gpu import Gpu
@@ -45,7 +45,8 @@ def test_targets_are_compute_capabilities() -> None:
 
 
 def test_options_out_of_range_are_refused() -> None:
-    for wrong in ({"optimisation_level": 6}, {"workspace_mib": 0}, {"targets": ("ada",)}):
+    both = {"targets": ("sm89",), "hardware": Hardware.AMPERE_AND_LATER}
+    for wrong in ({"optimisation_level": 6}, {"workspace_mib": 0}, {"targets": ("ada",)}, both):
         with pytest.raises(InputError):
             BuildOptions(**wrong)  # type: ignore[arg-type]
 

@@ -1,7 +1,10 @@
 """Results and events made up for the tests of alerts."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +38,21 @@ def make_result() -> ResultMaker:
         return replace(PLAIN, timestamp=PLAIN.timestamp + seconds, index=index, **fields)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a certificate for 127.0.0.1, signed by itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=br2net test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    key = tmp_path / "key.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*command, *subject, "-keyout", key, "-out", path], check=True, capture_output=True)
+    path.write_text(path.read_text() + key.read_text())
+    return path
 
 
 @pytest.fixture

@@ -66,6 +66,14 @@ def test_regions_and_sharpness_are_watched(make_result: ResultMaker) -> None:
     assert monitor.active("bench") == ("sharpness < 10",)
 
 
+def test_the_sharpness_of_a_region_is_watched(make_result: ResultMaker) -> None:
+    monitor = AlertMonitor(parse_rules(["sharpness[left] < 10"], ["left"]))
+    monitor.update(make_result(0.0, sharpness=5.0, regions={"left": 0.5}, region_sharpness={"left": 20.0}))
+    assert monitor.active("bench") == ()
+    monitor.update(make_result(0.1, sharpness=50.0, regions={"left": 0.5}, region_sharpness={"left": 2.0}))
+    assert monitor.active("bench") == ("sharpness[left] < 10",)
+
+
 def test_a_result_without_the_region_is_refused(make_result: ResultMaker) -> None:
     with pytest.raises(InputError, match="'left'"):
         AlertMonitor(parse_rules(["blurred[left] > 0.6"], ["left"])).update(make_result())
@@ -102,14 +110,12 @@ def test_events_alternate_and_come_only_after_the_time(values: list[float], fram
         assert state == "on"
 
 
-def test_results_carry_the_alerts_that_are_on_and_events_go_to_the_file(
-    make_result: ResultMaker, tmp_path: Path
-) -> None:
+def test_alerts_that_are_on_are_told_and_events_go_to_the_file(make_result: ResultMaker, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "events.jsonl"
     alerts = Alerts(AlertMonitor(parse_rules(["blurred > 0.6"])), [EventLog(path)])
-    on = alerts.apply(make_result(0.0, blurred_fraction=0.9))
-    off = alerts.apply(make_result(2.5, blurred_fraction=0.1))
-    assert (on.alerts, off.alerts) == (("blurred > 0.6",), ())
+    on = alerts.judge(make_result(0.0, blurred_fraction=0.9))
+    off = alerts.judge(make_result(2.5, blurred_fraction=0.1))
+    assert (on, off) == (("blurred > 0.6",), ())
     lines = [json.loads(line) for line in path.read_text().splitlines()]  # before closing: readers follow the file
     alerts.close()
     assert [(line["type"], line["state"], line["camera"], line["frame"], line["value"]) for line in lines] == [

@@ -1,3 +1,4 @@
+import getpass
 import json
 import queue
 import shutil
@@ -22,7 +23,7 @@ DEADLINE_S = 30.0
 class Broker:
     """A real MQTT broker in a process of its own, on a port that stays the same when it is started again."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, certificate: Path | None = None, password: str | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -31,7 +32,15 @@ class Broker:
             program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
             if not Path(program).exists():
                 pytest.skip("mosquitto is not installed")
-            config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+            lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {'false' if password else 'true'}"]
+            if certificate is not None:
+                lines += [f"certfile {certificate}", f"keyfile {certificate}"]
+            if password is not None:
+                passwords = folder / "passwords"
+                passwords.write_text(f"lens:{password}\n")
+                subprocess.run([shutil.which("mosquitto_passwd") or "mosquitto_passwd", "-U", passwords], check=True)
+                lines += [f"password_file {passwords}", f"user {getpass.getuser()}"]
+            config.write_text("\n".join(lines) + "\n")
             self.command = [program, "-c", str(config)]
         else:
             pytest.importorskip("amqtt", reason="the broker amqtt is not installed: pip install 'br2net[dev]'")
@@ -176,6 +185,26 @@ def test_a_broker_that_is_never_there_holds_nobody_up_and_the_oldest_events_go(m
     publisher.close()
     after = publisher.counts
     assert (after.waiting, after.dropped + after.failed) == (0, 100)
+
+
+def test_tls_and_a_password_are_used(
+    tmp_path: Path, certificate: Path, make_event: EventMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("mosquitto_passwd"):
+        pytest.skip("mosquitto is not installed")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    broker = Broker("mosquitto", tmp_path, certificate, "p@ss")
+    outcomes = []
+    for password in ("p%40ss", "wrong"):
+        publisher = MqttPublisher(f"mqtts://lens:{password}@127.0.0.1:{broker.port}/lab")
+        publisher.send(make_event())
+        end = time.monotonic() + (DEADLINE_S if password == "p%40ss" else 1.0)
+        while not publisher.counts.sent and time.monotonic() < end:
+            time.sleep(0.02)
+        outcomes.append(publisher.counts.sent)
+        publisher.close()
+    broker.kill()
+    assert outcomes == [1, 0]
 
 
 @pytest.mark.parametrize("url", ["", "host/topic", "http://host", "mqtt://", "mqtt://host:x", "mqtt://host/a/%23"])

@@ -1,7 +1,9 @@
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +142,26 @@ def test_events_of_an_outage_arrive_once_the_receiver_is_back(make_event: EventM
     webhook.close()
     back.close()
     assert [body["frame"] for body in back.bodies] == [1, 2]
+
+
+def test_https_is_spoken_to_a_receiver_whose_certificate_is_trusted_only(
+    certificate: Path, make_event: EventMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    secure = Receiver()
+    secure.server.socket = context.wrap_socket(secure.server.socket, server_side=True)
+    stranger = Webhook(f"https://127.0.0.1:{secure.port}/", retry=RetryPolicy(tries=1))
+    stranger.send(make_event(0))
+    stranger.close()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    trusting = Webhook(f"https://127.0.0.1:{secure.port}/")
+    trusting.send(make_event(1))
+    secure.wait_for(1)
+    trusting.close()
+    secure.close()
+    assert [body["frame"] for body in secure.bodies] == [1]
+    assert (stranger.counts.sent, stranger.counts.failed) == (0, 1)
 
 
 def test_after_closing_events_count_as_dropped(receiver: Receiver, make_event: EventMaker) -> None:

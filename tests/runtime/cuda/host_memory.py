@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from br2net.runtime.cuda.errors import CudaError, OutOfMemoryError
-from br2net.runtime.cuda.interface import DeviceBuffer, Event, HostBuffer, KernelArgument, Stream
+from br2net.runtime.cuda.interface import DeviceBuffer, Event, HostBuffer, Module, Stream
 from br2net.runtime.gpu import Gpu
 
 from .ordering import Access, Accesses, Clock, RuleBroken, merged
@@ -449,8 +449,8 @@ class HostMemoryCuda:
             raise RuleBroken("a capture without cuda-python")
         return FakeGraph(self, self.stream_of(stream), work)
 
-    def load_module(self, image: bytes) -> "FakeModule":
-        return FakeModule(self)
+    def load_module(self, image: bytes) -> Module:
+        raise CudaError("CUDA failed while loading its kernels: there are none in host memory.")
 
     def release(self, buffer: DeviceBuffer) -> None:
         memory = self.memory_of(buffer)
@@ -479,26 +479,6 @@ class HostMemoryCuda:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class FakeModule(Thing):
-    """Kernels, of which only their names and arguments are kept."""
-
-    def __init__(self, cuda: HostMemoryCuda) -> None:
-        super().__init__(cuda)
-        self.launched: list[tuple[str, tuple[KernelArgument, ...]]] = []
-
-    def launch(
-        self,
-        name: str,
-        grid: tuple[int, int, int],
-        block: tuple[int, int, int],
-        arguments: Sequence[KernelArgument],
-        stream: Stream,
-    ) -> None:
-        self.check()
-        self.cuda.stream_of(stream).give(Operation(f"the kernel {name}", lambda: None))
-        self.launched.append((name, tuple(arguments)))
 
 
 def _run(operation: Operation, sources: list[tuple[FakeHostBuffer, Bytes, int]]) -> None:

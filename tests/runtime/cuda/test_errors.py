@@ -49,6 +49,11 @@ def test_a_gpu_that_is_lost(said: str) -> None:
     assert error.sticky and "nvidia-smi" in str(error)
 
 
+def test_a_driver_that_is_too_old() -> None:
+    said = "Cuda Runtime (cudaError 35: CUDA driver version is insufficient for CUDA runtime version)"
+    assert "br2net doctor" in str(cuda_error(said, "loading the engine"))
+
+
 def test_a_forked_process() -> None:
     assert "spawn" in str(cuda_error("cuInit failed: initialization error", "opening the GPU"))
 

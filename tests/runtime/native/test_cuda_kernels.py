@@ -166,6 +166,18 @@ def test_weights_of_a_size_are_uploaded_once(cuda: Cuda) -> None:
         assert free[0] == free[1]
 
 
+def test_the_weights_of_sizes_long_unused_give_way(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("br2net.runtime.native.cuda_kernels.KEPT_SIZES", 2)
+    with CudaKernels(cuda) as kernels, cuda.stream() as stream:
+        blur, grey = put(cuda, stream, np.full((2, 2), 0.4, np.float32)), cuda.device_buffer(35)
+        free = []
+        for width, height in [(7, 5), (5, 7), (7, 5), (7, 4), (5, 7), (7, 5)]:
+            kernels.postprocess(blur.address, 2, 2, DevicePictures(width, height, grey=grey.address), stream)
+            free.append(cuda.memory()[0])
+        np.testing.assert_array_equal(get(cuda, stream, grey, (35,), np.uint8), 102)
+        assert free[1] == free[2] == free[-1]
+
+
 def test_without_kernels_the_way_to_get_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     state = Status(True, True, "", "", "", (), "", "no nvcc was found when this was installed")
     monkeypatch.setattr("br2net.runtime.native.cuda_kernels.status", lambda: state)

@@ -42,9 +42,9 @@ class FakeEngine:
         self.most_contexts = 8
         self.said = ""
 
-    def new_device(self, **options: Any) -> HostMemoryCuda:
+    def new_device(self, kind: type[HostMemoryCuda] = HostMemoryCuda, **options: Any) -> HostMemoryCuda:
         """Another owner of the GPU, whose buffers the engine finds."""
-        self.devices.append(HostMemoryCuda(**options))
+        self.devices.append(kind(**options))
         return self.devices[-1]
 
     def new_context(self) -> "ExecutionContext":

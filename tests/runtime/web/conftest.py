@@ -5,7 +5,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,13 +14,10 @@ import numpy as np
 import pytest
 
 from br2net.errors import SinkError
+from br2net.runtime.alerts import Alerts
 from br2net.runtime.pipeline.result import FrameResult, StageTimes
+from br2net.runtime.web import About, WebOptions, WebPage
 from tests.runtime.web.browser import Browser, chromium, find_chromium
-
-for needed in ("starlette", "uvicorn", "websockets", "prometheus_client"):
-    pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'br2net[live]'")
-
-from br2net.runtime.web import About, WebOptions, WebPage  # noqa: E402
 
 PageMaker = Callable[..., WebPage]
 TOKEN = "correct-horse-battery"
@@ -30,19 +28,22 @@ LEVELS = (0.0, 0.4, 1.0)  # of the map: left, middle, right third
 class FakeRecorder:
     """Notes what it was told; refuses while `full`."""
 
-    recording: bool = False
+    recording: Path | None = None
+    failure: str | None = None
     full: bool = False
     calls: list[str] = field(default_factory=list)
 
-    def start(self) -> None:
+    def start(self) -> Path:
         if self.full:
             raise SinkError("Cannot write clip.mp4: No space left on device.")
         self.calls.append("start")
-        self.recording = True
+        self.recording = Path("clips/clip.mp4")
+        return self.recording
 
-    def stop(self) -> None:
+    def stop(self) -> Path | None:
         self.calls.append("stop")
-        self.recording = False
+        done, self.recording = self.recording, None
+        return done
 
 
 def result(index: int = 0, camera: str = "bench", **fields: Any) -> FrameResult:
@@ -61,6 +62,11 @@ def result(index: int = 0, camera: str = "bench", **fields: Any) -> FrameResult:
         "stages": StageTimes(2.0, 3.0, 15.0, 4.0),
     }
     return FrameResult(**(values | fields))
+
+
+def judged(alerts: Alerts, shown: FrameResult) -> FrameResult:
+    """The result with its alerts, as the pipeline fills them in."""
+    return replace(shown, alerts=alerts.judge(shown))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from br2net.runtime.camera.camera import CameraStatistics
 from br2net.runtime.pipeline.result import FrameResult
 from br2net.runtime.web import About, WebPage
 from tests.runtime.web.browser import Browser
-from tests.runtime.web.conftest import LEVELS, TOKEN, FakeRecorder, PageMaker, result
+from tests.runtime.web.conftest import LEVELS, TOKEN, FakeRecorder, PageMaker, judged, result
 
 NewTab = Callable[[], Browser]
 LEFT, MIDDLE, RIGHT = 1 / 12, 0.5, 11 / 12  # inside of the three bands, away from where they blend
@@ -157,22 +158,40 @@ def test_a_recording_that_cannot_start_says_why(new_tab: NewTab, make_page: Page
     assert all("507" in problem for problem in tab.problems)  # the browser's own note of the refused request
 
 
+def test_a_recording_that_ended_by_itself_says_why(tab: Browser, make_page: PageMaker) -> None:
+    recorder = FakeRecorder(recording=Path("clip.mp4"))
+    page = make_page(About(("bench",), "mobile", "cpu", recorder=recorder))
+    show(tab, page, result())
+    tab.wait("document.querySelector('#record').innerText.trim() === 'Stop'")
+    recorder.recording, recorder.failure = None, "clip.mp4 ended: No space left on device."
+    tab.wait("document.querySelector('#toast').innerText.includes('No space left')")
+    tab.wait("document.querySelector('#record').innerText.trim() === 'Record'")
+
+
 def test_without_a_recorder_there_is_no_button(tab: Browser, make_page: PageMaker) -> None:
     show(tab, make_page(), result())
     tab.wait("document.querySelector('#status').dataset.status === 'ok'")
     assert tab.run("document.querySelector('#record').hidden")
 
 
+def test_the_picture_can_fill_the_screen(tab: Browser, make_page: PageMaker) -> None:
+    show(tab, make_page(), result())
+    tab.click("#full")
+    tab.wait("document.fullscreenElement?.contains(document.querySelector('#view'))")
+    tab.click("#full")
+    tab.wait("document.fullscreenElement === null")
+
+
 def test_alerts_are_listed_as_they_happen(tab: Browser, make_page: PageMaker) -> None:
     rules = parse_rules(["blurred > 0.6"])
     page = make_page(About(("bench",), "mobile", "cpu", rules))
     alerts = Alerts(AlertMonitor(rules), [page])
-    show(tab, page, alerts.apply(result()))
+    show(tab, page, judged(alerts, result()))
     tab.wait("document.querySelector('#rules').innerText.includes('off')")
-    page.write(alerts.apply(result(1, blurred_fraction=0.9)))
+    page.write(judged(alerts, result(1, blurred_fraction=0.9)))
     tab.wait("document.querySelector('#rules .state.on')")
     tab.wait("document.querySelector('#active').innerText === 'blurred > 0.6'")
-    page.write(alerts.apply(result(2, blurred_fraction=0.1)))
+    page.write(judged(alerts, result(2, blurred_fraction=0.1)))
     tab.wait("document.querySelectorAll('#events li').length === 2")
     assert tab.run("[...document.querySelectorAll('#events li')].map(e => e.className)") == ["off", "on"]
     tab.wait("document.querySelector('#active').hidden")
@@ -183,7 +202,7 @@ def test_what_is_named_like_markup_stays_text(tab: Browser, make_page: PageMaker
     rules = parse_rules([f"blurred[{name}] > 0.1"], [name])
     page = make_page(About((name,), name, name, rules))
     alerts = Alerts(AlertMonitor(rules), [page])
-    show(tab, page, alerts.apply(result(camera=name, regions={name: 0.9})))
+    show(tab, page, judged(alerts, result(camera=name, regions={name: 0.9})))
     tab.wait("document.querySelector('#events li')")
     assert tab.run("document.querySelectorAll('img').length") == 1  # the logo
     assert name in tab.run("document.querySelector('#regions').innerText")
@@ -246,6 +265,15 @@ def test_the_page_comes_back_after_the_program_was_restarted(new_tab: NewTab, ma
     tab.wait("document.querySelector('#status').dataset.status === 'ok'")
 
 
+def test_a_restart_with_another_token_asks_for_it(new_tab: NewTab, make_page: PageMaker) -> None:
+    tab = new_tab()
+    page = make_page()
+    show(tab, page, result())
+    page.close()
+    make_page(port=page.port, token=TOKEN)
+    tab.wait("document.querySelector('[name=token]')")
+
+
 def test_a_source_without_frames_is_told(tab: Browser, make_page: PageMaker) -> None:
     page = make_page(stale_after_s=2.0)
     tab.open(page.url)
@@ -276,8 +304,8 @@ def test_the_token_opens_the_page(new_tab: NewTab, make_page: PageMaker) -> None
     page = make_page(token=TOKEN)
     page.write(result())
     tab.open(page.url)
-    tab.wait("document.querySelector('[name=token]')")
-    assert tab.run("getComputedStyle(document.querySelector('.wrong')).display") == "none"
+    wrong = "document.querySelector('.wrong') && getComputedStyle(document.querySelector('.wrong')).display"
+    tab.wait(f"({wrong}) === 'none'")
     tab.type("[name=token]", "wrong")
     tab.click("button")
     tab.wait(

@@ -1,6 +1,7 @@
 import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +11,7 @@ from br2net.errors import InputError
 from br2net.runtime.alerts import AlertEvent, AlertMonitor, Alerts, DeliveryCounts, parse_rules
 from br2net.runtime.camera.camera import CameraStatistics
 from br2net.runtime.web import About, WebOptions, WebPage
-from tests.runtime.web.conftest import FakeRecorder, PageMaker, ask, result
+from tests.runtime.web.conftest import FakeRecorder, PageMaker, ask, judged, result
 
 
 class Target:
@@ -34,13 +35,13 @@ def figures(page: WebPage) -> dict[tuple[str, tuple[tuple[str, str], ...]], floa
 
 def test_metrics_are_what_went_through(make_page: PageMaker) -> None:
     rules = parse_rules(["blurred > 0.5"])
-    recorder = FakeRecorder(recording=True)
+    recorder = FakeRecorder(recording=Path("clip.mp4"))
     statistics = CameraStatistics(captured=9, dropped=2, skipped=0, thinned=0, damaged=1, reconnects=3, stride=1)
     about = About(("bench",), "mobile", "openvino, cpu", rules, [Target()], recorder, lambda: {"bench": statistics})
     page = make_page(about)
     alerts = Alerts(AlertMonitor(rules), [page])
     for index, fraction in enumerate((0.2, 0.9, 0.1, 0.8)):
-        page.write(alerts.apply(result(index, blurred_fraction=fraction, regions={"left": 0.25}, latency_ms=40.0)))
+        page.write(judged(alerts, result(index, blurred_fraction=fraction, regions={"left": 0.25}, latency_ms=40.0)))
     found = figures(page)
     camera = ("camera", "bench")
     alert = ("alert", "blurred > 0.5")

@@ -1,9 +1,9 @@
 """What this package uses of pycuda.driver 2026.1, which comes without types: written by hand from src/wrapper/wrap_cudadrv.cpp.
 
-tests/runtime/cuda/test_pycuda.py runs every one of these calls.
+tests/runtime/cuda/test_pycuda.py runs these calls.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
@@ -12,9 +12,6 @@ class MemoryError(Error): ...
 class LogicError(Error): ...
 class LaunchError(Error): ...
 class RuntimeError(Error): ...
-
-class Addressed(Protocol):
-    def __int__(self) -> int: ...
 
 class host_alloc_flags:
     DEVICEMAP: int

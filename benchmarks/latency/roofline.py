@@ -1,0 +1,71 @@
+"""The least time that a device needs for some work: the larger of computing it and moving its bytes.
+
+Source: Williams, Waterman, Patterson, "Roofline: an insightful visual performance model", CACM 52(4), 2009. Bytes are moved at
+the speed that a copy of as many bytes has, so that what fits into a cache is held against the cache.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from br2net.benchmarks.latency.work import Work
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Speed of a copy. bytes_moved: read and written together; bytes_per_second: the same way."""
+
+    bytes_moved: int
+    bytes_per_second: float
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What a device can do.
+
+    Attributes:
+        macs_per_second: by precision.
+        copies: by size, smallest first; one is enough.
+        source: `measured`, or who published it.
+    """
+
+    macs_per_second: Mapping[str, float]
+    copies: tuple[Copy, ...]
+    source: str
+
+    def bandwidth(self, bytes_moved: float) -> float:
+        """Bytes per second of a copy of this size, between those that are known."""
+        sizes = np.log([item.bytes_moved for item in self.copies])
+        return float(np.interp(np.log(max(bytes_moved, 1.0)), sizes, [item.bytes_per_second for item in self.copies]))
+
+    @property
+    def memory_bandwidth(self) -> float:
+        """Bytes per second of the largest copy, which no cache holds."""
+        return self.copies[-1].bytes_per_second
+
+    def bound_ms(self, macs: float, bytes_moved: float, precision: str) -> float:
+        """The least milliseconds for this work; a precision that is not known counts as fp32."""
+        rate = self.macs_per_second.get(precision) or self.macs_per_second["fp32"]
+        return max(macs / rate, bytes_moved / self.bandwidth(bytes_moved)) * 1000.0
+
+    @property
+    def rest(self) -> str:
+        """What layers of an INT8 file that are not INT8 are computed in at best."""
+        return next((name for name in ("bf16", "fp16") if name in self.macs_per_second), "fp32")
+
+    def merged(self, other: "Peaks") -> "Peaks":
+        """The better of two measurements of one device: what disturbs can only make it slower."""
+        macs = {name: max(value, other.macs_per_second.get(name, 0.0)) for name, value in self.macs_per_second.items()}
+        copies = tuple(
+            max(pair, key=lambda copy: copy.bytes_per_second) for pair in zip(self.copies, other.copies, strict=True)
+        )
+        return Peaks(macs, copies, self.source)
+
+
+def network_bound_ms(work: Work, peaks: Peaks, precision: str, batch: int = 1) -> float:
+    """The least milliseconds for one image, one layer after the other."""
+    return sum(
+        peaks.bound_ms(layer.macs, layer.bytes_moved(own, batch), own)
+        for layer, own in zip(work.layers, work.precisions(precision, peaks.rest), strict=True)
+    )

@@ -1,0 +1,23 @@
+"""An RTSP camera on loopback, run by the system's Python, which has GStreamer's bindings: `python3 rtsp_server.py PORT`."""
+
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  # versions are chosen before
+
+Gst.init(None)
+server = GstRtspServer.RTSPServer()
+server.set_service(sys.argv[1])
+factory = GstRtspServer.RTSPMediaFactory()
+factory.set_shared(True)
+factory.set_launch(
+    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=120,framerate=30/1 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph264pay name=pay0 pt=96 )"
+)
+server.get_mount_points().add_factory("/test", factory)
+server.attach(None)
+print("ready", flush=True)
+GLib.MainLoop().run()

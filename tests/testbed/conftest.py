@@ -1,0 +1,3 @@
+from .fixture import testbed
+
+__all__ = ["testbed"]
