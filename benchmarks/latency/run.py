@@ -98,15 +98,23 @@ class Plan:
             find_device(name)
 
 
-def run_benchmark(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
+def run_benchmark(
+    plan: Plan, progress: Callable[[str], None] = lambda _: None, keep: Callable[[Report], None] = lambda _: None
+) -> Report:
     """Measure; Ctrl-C ends it early, and what there is comes back marked.
+
+    Args:
+        plan: what to measure.
+        progress: called with what is being done.
+        keep: called with what there is after every step from the timing on, marked as cut off during the next one, so that a
+            run which ends in the worst way leaves that.
 
     Raises:
         Br2netError: if nothing of what was asked for runs here; the first reason.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="br2net-benchmark-")))
-        return _Run(plan, folder, stack, progress).go()
+        return _Run(plan, folder, stack, progress).go(keep)
 
 
 class _Run:
@@ -127,7 +135,7 @@ class _Run:
         self.gpu: Peaks | None = None
         self.conditions: Conditions | None = None
 
-    def go(self) -> Report:
+    def go(self, keep: Callable[[Report], None]) -> Report:
         steps: list[tuple[str, Callable[[], None]]] = [("opening the models", self._open)]
         if self.plan.details:
             steps.append(("measuring the machine's peaks", self._measure_peaks))
@@ -150,6 +158,8 @@ class _Run:
         for name, step in steps:
             self.progress(name)
             try:
+                if self.rows:
+                    keep(self._report(name))
                 step()
             except KeyboardInterrupt:
                 interrupted = name

@@ -218,3 +218,11 @@ def test_a_file_that_has_the_form_and_the_size_already_is_not_exported_again(tmp
     [subject] = find_subjects("mobile", mobile, ("restructured",), tmp_path, (384, 384))
     assert subject.path == mobile
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_there_is_is_handed_out_after_every_step(plan: Plan) -> None:
+    kept: list[Report] = []
+    final = run_benchmark(replace(plan, backend="onnxruntime"), keep=kept.append)
+    assert kept[0].interrupted == "measuring streams"
+    assert all(item.interrupted and item.rows == final.rows[:1] for item in kept)
+    assert final.interrupted == ""

@@ -361,6 +361,20 @@ def test_what_tensorrt_logs_becomes_one_error(
         backend.infer(a_batch(1))
 
 
+@pytest.mark.parametrize("graphs", [True, False])
+def test_a_run_that_fails_does_not_spoil_the_next(
+    host: HostMemoryCuda, engine: FakeEngine, expected: Expected, graphs: bool
+) -> None:
+    backend = backend_of(host, engine, graphs=graphs)
+    for seed in range(6):
+        engine.contexts[0].refuses = seed in (0, 1, 4)
+        if engine.contexts[0].refuses and not backend._runners[0].slots[0].runs_graph:
+            with pytest.raises(BackendError):
+                backend.infer(a_batch(1, seed))
+        else:
+            assert np.abs(backend.infer(a_batch(1, seed)) - expected(a_batch(1, seed))).max() <= TOLERANCE
+
+
 def test_closing_while_another_thread_computes_is_refused(host: HostMemoryCuda, engine: FakeEngine) -> None:
     backend = backend_of(host, engine)
     inside, leave = threading.Event(), threading.Event()
