@@ -12,7 +12,7 @@ SETUP := pyproject.toml setup.py setup.cfg
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install lint native tests clean
+.PHONY: help demo test check install lint native tests triton clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ native: ## the C++ part, where the installation builds it, with the libraries fo
 
 tests:
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(TEST_ARGS)
+
+triton: ## a Triton server for its tests, in an environment of its own: it wants an older NumPy
+	test -x build/triton/environment/bin/python || $(PYTHON) -m venv build/triton/environment
+	build/triton/environment/bin/pip install --quiet $(PIP_ARGS) nvidia-pytriton==0.7.0 'numpy<2' 'openvino>=2026.0'
 
 # torch first and by itself: the extras then keep it, whichever build of it this is.
 $(VENV)/.installed: $(SETUP) constraints.txt

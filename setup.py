@@ -23,7 +23,8 @@ FOLDERS = {
 NATIVE = "runtime/native"
 SOURCES = ("*.cpp", "*.h", "*.cu", "*.map", "*.cmake", "CMakeLists.txt")
 LIBRARY = "libbr2net_native.so"
-OUTPUTS = (LIBRARY, "kernels.fatbin", "build.json")
+FATBIN = "kernels.fatbin"
+OUTPUTS = (LIBRARY, FATBIN, "build.json")
 
 package_dir = dict(FOLDERS)
 for package, folder in FOLDERS.items():
@@ -44,16 +45,20 @@ class BuildNative(build_ext):
             (target / name).unlink(missing_ok=True)
         facts = {"reason": "", "cuda": {"reason": "nothing was compiled", "nvcc": "", "architectures": []}}
         try:
-            folder = compile_native() / NATIVE
-            shutil.copy(folder / LIBRARY, target)
-            facts["cuda"] = json.loads((folder / "cuda.json").read_text(encoding="utf-8"))
-            if facts["cuda"]["architectures"]:
-                shutil.copy(folder / "kernels.fatbin", target)
+            folder = configure_native()
+            shutil.copy(compile_native(folder, "br2net_native", LIBRARY), target)
+            facts["cuda"] = json.loads((folder / NATIVE / "cuda.json").read_text(encoding="utf-8"))
         except (OSError, subprocess.CalledProcessError) as error:
             facts["reason"] = reason_of(error)
             self.warn(
                 f"The native part was not compiled: {facts['reason']}. The package works without, through OpenCV."
             )
+        if facts["cuda"]["architectures"]:
+            try:
+                shutil.copy(compile_native(folder, "br2net_fatbin", FATBIN), target)
+            except (OSError, subprocess.CalledProcessError) as error:
+                facts["cuda"] = {"reason": f"nvcc: {reason_of(error)}", "nvcc": "", "architectures": []}
+                self.warn(f"The CUDA kernels were not compiled: {reason_of(error)}. The package works without.")
         (target / "build.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
     def get_outputs(self) -> list[str]:
@@ -64,8 +69,8 @@ class BuildNative(build_ext):
         return {}
 
 
-def compile_native() -> Path:
-    """Configure and build; gives the build folder. An earlier build goes on, unless it is of another place."""
+def configure_native() -> Path:
+    """Prepare the build folder. An earlier build goes on, unless it is of another place."""
     if os.environ.get("BR2NET_NATIVE") == "0":
         raise OSError("BR2NET_NATIVE was 0 when this was installed")
     folder = Path("build/native").absolute()
@@ -77,8 +82,14 @@ def compile_native() -> Path:
     except subprocess.CalledProcessError:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(configure, check=True, capture_output=True, text=True)
-    subprocess.run(["cmake", "--build", str(folder), "--parallel", "2"], check=True, capture_output=True, text=True)
     return folder
+
+
+def compile_native(folder: Path, target: str, output: str) -> Path:
+    """Build one target; gives the file that it makes."""
+    command = ["cmake", "--build", str(folder), "--parallel", "2", "--target", target]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return folder / NATIVE / output
 
 
 def reason_of(error: Exception) -> str:

@@ -57,7 +57,8 @@ class Detector:
         """Load a model; on a machine with an NVIDIA GPU as an engine, built at the first call and kept for later ones.
 
         Args:
-            model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint.
+            model: name of a shipped model, or path of an ONNX file, an engine or a checkpoint; or
+                `triton://host:port/model` on a server.
             backend: `auto`, `openvino`, `onnxruntime`, `tensorrt` or `torch` (checkpoints).
             device: `auto`, or a device by the backend's name for it.
             precision: `auto` for what the device does best, or `fp32`, `bf16`, `fp16` where the backend has it.

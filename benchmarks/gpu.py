@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,7 +20,8 @@ import numpy as np
 from br2net.benchmarks.latency.environment import read_environment
 from br2net.errors import BackendError, Br2netError
 from br2net.files import write_text
-from br2net.runtime import InferenceOptions
+from br2net.runtime import Backend, InferenceOptions
+from br2net.runtime.backend import Frame
 from br2net.runtime.cuda import Cuda, open_cuda
 from br2net.runtime.cuda.interface import Stream
 from br2net.runtime.engine_file import read_engine
@@ -123,6 +124,23 @@ def time_pipeline(backend: TensorRTBackend, batch: int, ahead: int = 3, frames: 
     return max(1, frames // batch) * batch / (time.perf_counter() - began)
 
 
+def time_frames(backend: TensorRTBackend) -> dict[str, float]:
+    """Milliseconds from one frame of 1280x720 to its map, by the clock: prepared by the kernels, and by the CPU."""
+    frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    ways: dict[str, Callable[[Sequence[Frame]], object]] = {
+        "by_kernels": backend.detect,
+        "by_cpu": partial(Backend.detect, backend),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(WARM_UP + ROUNDS):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way([frame])
+            if number >= WARM_UP:
+                times[name].append((time.perf_counter() - began) * 1000.0)
+    return {name: round(float(np.median(items)), 3) for name, items in times.items()}
+
+
 def time_kernels(cuda: Cuda, width: int, height: int, normalisation: Normalisation) -> dict[str, float]:
     """Milliseconds of preprocess and postprocess of one frame of 1280x720, everything on the GPU."""
     std, mean = np.asarray(normalisation.std), np.asarray(normalisation.mean)
@@ -171,6 +189,7 @@ def measure(path: Path) -> dict[str, object]:
     backend = TensorRTBackend(path, InferenceOptions())
     with backend:
         pipelined = time_pipeline(backend, shape.batch)
+        frames = time_frames(backend)
     alone = times.frames_per_second()
     return {
         "environment": asdict(read_environment()),
@@ -181,6 +200,7 @@ def measure(path: Path) -> dict[str, object]:
         "pipeline_frames_per_second": round(pipelined, 1),
         "pipeline_over_engine_alone": round(pipelined / alone, 3),
         "kernels_ms": kernels,
+        "frame_to_map_ms": frames,
     }
 
 

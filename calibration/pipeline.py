@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 DEFAULT_KEEP = ("gate", "map")
-FEW = 16  # images that sensitivity is measured on, and that a method is chosen by
+FEW = 16  # images that sensitivity is measured on
+CHOOSING = 64  # images that a method is chosen by; their drifts are closer than sixteen could tell apart
 SHOWN = 4  # images whose maps the report shows
 
 Remainder = Literal["fp32", "fp16"]
@@ -184,7 +185,7 @@ class _Run:
 
     def run(self, frames: "Sequence[NDArray[np.uint8]]") -> Outcome:
         batches = self._batches(frames)
-        self._few = batches[:: max(len(batches) // FEW, 1)][:FEW]
+        self._few, self._choosing = (batches[:: max(len(batches) // count, 1)][:count] for count in (FEW, CHOOSING))
         quantisers = {method: Quantiser(self._path, self._calibration(method, batches)) for method in self._methods()}
         first = next(iter(quantisers.values()))
         self._say("float32 maps of the gate's images")
@@ -315,9 +316,9 @@ class _Run:
         if len(quantisers) == 1:
             return next(iter(quantisers))
         self._say("comparing methods")
-        references = maps_of(next(iter(quantisers.values())).float32(), self._few)
+        references = maps_of(next(iter(quantisers.values())).float32(), self._choosing)
         drifts = {
-            method: drift_of(maps_of(quantiser.int8(self._keep), self._few), references).mae
+            method: drift_of(maps_of(quantiser.int8(self._keep), self._choosing), references).mae
             for method, quantiser in quantisers.items()
         }
         return min(drifts, key=lambda method: drifts[method])

@@ -7,8 +7,9 @@ from html import escape
 from br2net.benchmarks.report.plots import Axis
 
 WIDTH, HEIGHT = 960, 300
-LEFT, RIGHT, TOP, BOTTOM = 60, 10, 34, 34
+LEFT, RIGHT, TOP, BOTTOM = 72, 10, 34, 34
 LARGEST_GAP = 2.0
+LETTER_WIDTH, LINE_HEIGHT = 7.5, 15.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def bar_plot(bars: Sequence[Bar], axis: Axis, line: float | None = None, line_la
     for index, bar in enumerate(bars):
         top, left = down(bar.value), LEFT + index * step
         parts.append(
-            f'<rect class="{"kept" if bar.kept else "bar"}" x="{left + gap / 2:.2f}" y="{top:.1f}" '
+            f'<rect class="{"kept" if bar.kept else "int8"}" x="{left + gap / 2:.2f}" y="{top:.1f}" '
             f'width="{step - gap:.2f}" height="{max(bottom - top, 0.5):.1f}"><title>{escape(bar.name)}: {bar.value:.4g}'
             "</title></rect>"
         )
@@ -79,15 +80,28 @@ def _bands(bars: Sequence[Bar], step: float, bottom: int) -> list[str]:
 
 
 def _labels(bars: Sequence[Bar], step: float, down: Callable[[float], float]) -> list[str]:
-    """Labels above their bars, to the left of them on the right half of the plot."""
-    parts = []
-    for index, bar in enumerate(bars):
-        if bar.label:
-            center, right_half = LEFT + (index + 0.5) * step, index > 0.6 * len(bars)
+    """Labels above their bars, the highest first; one that would cover another moves up, or is left out at the top."""
+    parts: list[str] = []
+    placed: list[tuple[float, float, float]] = []
+    for index in sorted(range(len(bars)), key=lambda index: bars[index].value, reverse=True):
+        label = bars[index].label
+        if not label:
+            continue
+        right_half = index > 0.6 * len(bars)
+        width = LETTER_WIDTH * len(label)
+        x = LEFT + (index + right_half) * step
+        left = x - width if right_half else x
+        y = down(bars[index].value) - 5
+        while y > LINE_HEIGHT and any(_covers(left, y, width, other) for other in placed):
+            y -= 3
+        if y > LINE_HEIGHT:
+            placed.append((left, y, width))
             anchor = "end" if right_half else "start"
-            at = max(down(bar.value) - 5, 12)
-            x = center + (step if right_half else -step) / 2
             parts.append(
-                f'<text class="mark-label" x="{x:.1f}" y="{at:.1f}" text-anchor="{anchor}">{escape(bar.label)}</text>'
+                f'<text class="mark-label" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(label)}</text>'
             )
     return parts
+
+
+def _covers(left: float, y: float, width: float, other: tuple[float, float, float]) -> bool:
+    return abs(y - other[1]) < LINE_HEIGHT and left < other[0] + other[2] and other[0] < left + width

@@ -125,8 +125,8 @@ def _tiles(outcome: Outcome, written: bool) -> str:
     gate = outcome.gate
     tiles = [("drift", f"{gate.difference:.4f}", f"{outcome.limits.difference:g} allowed")]
     if gate.mae_change is not None and gate.f_change is not None:
-        tiles.append(("MAE", f"{gate.mae_change:+.4f}", f"{outcome.limits.mae:g} allowed"))
-        tiles.append(("F, blurred", f"{gate.f_change:+.4f}", "change"))
+        tiles.append(("MAE", _signed(gate.mae_change), f"{outcome.limits.mae:g} allowed"))
+        tiles.append(("F, blurred", _signed(gate.f_change), "change"))
     tiles.append(("INT8", f"{100 * outcome.int8_macs:.0f} %", "of multiply-accumulates"))
     if written:
         share = outcome.int8_bytes / outcome.float32_bytes
@@ -135,6 +135,10 @@ def _tiles(outcome: Outcome, written: bool) -> str:
         f'<div class="tile"><span>{name}</span><strong>{value}</strong><small>{note}</small></div>'
         for name, value, note in tiles
     )
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 4) + 0.0:+.4f}"  # no negative zero
 
 
 def _gate_table(outcome: Outcome) -> str:
@@ -187,7 +191,8 @@ def _sensitivity_section(outcome: Outcome) -> str:
 
 def _bar(item: Sensitivity, value: float, labelled: bool) -> Bar:
     name = item.group.name
-    return Bar(name, name.split(".")[0], value, item.stays, name if labelled else "")
+    label = name.removeprefix("backbone.features.") if labelled else ""
+    return Bar(name, name.split(".")[0], value, item.stays, label)
 
 
 def _layer_table(items: Sequence[Sensitivity], by: str) -> str:

@@ -114,9 +114,8 @@ def select(
     candidates, useless, seen = look_at(sources, model)
     distinct = without_near_duplicates(candidates, [item.perceptual_hash for item in avoid])
     refuse_useless(seen, useless, len(distinct))
-    left_out = useless.copy()
-    if len(distinct) < len(candidates):
-        left_out["near-duplicates"] = len(candidates) - len(distinct)
+    alone = len(without_near_duplicates(candidates)) if avoid else len(distinct)
+    left_out = useless + Counter({"near-duplicates": len(candidates) - alone, "of the gate": alone - len(distinct)})
     chosen = spread(distinct, size, np.random.default_rng(seed))
     count = min(round(HELD_OUT_SHARE * len(chosen)), LARGEST_HELD_OUT) if hold_out else 0
     every = len(chosen) // count if count else 0

@@ -201,7 +201,7 @@ def _files_of(choice: ModelChoice) -> dict[str, bytes]:
 
 
 def _make_worker(reference: bytes, choice: ModelChoice, options: BulkOptions) -> Worker:
-    """A worker, from the pickled reference of the model's files: Ray warns of references among an actor's arguments."""
+    """A worker, from the reference of the model's files; it is pickled, so that nothing resolves it on the way."""
     import ray
     from ray import cloudpickle
 

@@ -14,6 +14,8 @@ from br2net.cli.options import DeviceOption, JsonOption, parse_size
 WIDTH = 112  # of the table: a file or a pipe has no width of its own
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.table import Table
 
     from br2net.benchmarks.latency.compare import Comparison
@@ -26,7 +28,7 @@ def benchmark(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILE…",
+            metavar="FILE",
             help="ONNX files, engines, checkpoints, shipped models; or a network by name with random weights: paper, "
             "resnext50, vgg16.",
         ),
@@ -47,8 +49,12 @@ def benchmark(
         str, typer.Option(metavar="LIST", help="plain, restructured or both: export these from a model's weights.")
     ] = "",
     size: Annotated[
-        str, typer.Option(metavar="WxH,…", help="Input size; of several, the first is measured, the others swept.")
-    ] = "",
+        str,
+        typer.Option(
+            metavar="WxH,…",
+            help="Input size, or own for each model's own; of several, the first is measured, the others swept.",
+        ),
+    ] = "own",
     batch: Annotated[str, typer.Option(metavar="N,…", help="Batch size, likewise.")] = "1",
     streams: Annotated[
         str, typer.Option(metavar="N,…", help="Numbers of pipelines at once to measure throughput with.")
@@ -82,6 +88,7 @@ def benchmark(
 
     The paper's configuration is timed in the same run and is what the ratios refer to. Ctrl-C keeps what there is.
     """
+    from br2net.benchmarks.latency.page import write_report
     from br2net.benchmarks.latency.run import Plan, run_benchmark
     from br2net.benchmarks.latency.timing import Method
     from br2net.errors import InputError
@@ -103,7 +110,7 @@ def benchmark(
         backend=backend,
         precision=precision,
         device=device,
-        sizes=tuple(found for item in _list(size) if (found := parse_size(item))),
+        sizes=tuple(None if item == "own" else parse_size(item) for item in _list(size)),
         batches=_numbers("--batch", batch),
         streams=_numbers("--streams", streams),
         threads=threads,
@@ -116,16 +123,17 @@ def benchmark(
         devices=tuple(_list(estimate)),
         command=shlex.join(["br2net", *sys.argv[1:]]),
     )
+
+    def keep(partial: "Report") -> None:
+        if report is not None:
+            write_report(report, partial)
+
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this, what there is is kept
     try:
-        result = _run(plan) if sys.stderr.isatty() else run_benchmark(plan)
+        result = _run(plan, keep) if sys.stderr.isatty() else run_benchmark(plan, keep=keep)
     finally:
         signal.signal(signal.SIGTERM, before)
-    page = None
-    if report is not None:
-        from br2net.benchmarks.latency.page import write_report
-
-        page = write_report(report, result)
+    page = None if report is None else write_report(report, result)
     if as_json:
         typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
     else:
@@ -138,14 +146,14 @@ def benchmark(
         raise InputError(f"{missing[0]} was not measured: {(reasons or ['no backend here reads it.'])[0]}")
 
 
-def _run(plan: "Plan") -> "Report":
+def _run(plan: "Plan", keep: "Callable[[Report], None]") -> "Report":
     """Measure, telling on the terminal what is being done."""
     from rich.console import Console
 
     from br2net.benchmarks.latency.run import run_benchmark
 
     with Console(stderr=True).status("starting") as status:
-        return run_benchmark(plan, status.update)
+        return run_benchmark(plan, status.update, keep)
 
 
 def _path(name: str) -> Path | None:
@@ -226,8 +234,7 @@ def _print_comparison(found: "Comparison") -> None:
 def _print(result: "Report", page: Path | None) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(_table(result), width=max(console.width, WIDTH), crop=False, no_wrap=True)
+    Console(width=max(Console().width, WIDTH)).print(_table(result))
     for row in result.rows:
         for text in row.warnings:
             typer.echo(f"{row.label}: {text}")

@@ -1,6 +1,9 @@
 """`br2net build`: from an ONNX file to a TensorRT engine."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +48,9 @@ def build(
     tolerance: Annotated[
         float | None, typer.Option(metavar="MEAN", help="Largest accepted mean difference of the maps.")
     ] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what TensorRT logged, also of a build that fails.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build a TensorRT engine for this machine, and compare it with the ONNX on photographs before it appears.
@@ -80,8 +86,23 @@ def build(
         timing_cache=timing_cache,
     )
     accepted = None if tolerance is None else Tolerance(largest=1.0, mean=tolerance)
-    record = build_engine(onnx, output, options, _frames(images or []), accepted, show_progress=not as_json)
+    photographs = _frames(images or [])
+    with _logged(log):
+        record = build_engine(onnx, output, options, photographs, accepted, show_progress=not as_json)
     _report(output, record, as_json)
+
+
+@contextmanager
+def _logged(path: Path | None) -> Iterator[None]:
+    """Write what TensorRT says within the block to `path`, whether or not the block comes to its end."""
+    from br2net.files import write_text
+
+    try:
+        yield
+    finally:
+        said = sys.modules.get("br2net.runtime.tensorrt.log")  # not there where nothing was asked of TensorRT
+        if path is not None and said is not None:
+            write_text(path, "".join(f"{line}\n" for line in said.kept_log().lines()))
 
 
 def _frames(images: list[str]) -> "list[NDArray[np.uint8]]":

@@ -8,7 +8,7 @@ import typer
 from br2net.errors import InputError
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="A shipped model, an ONNX file, an engine or a checkpoint.")
+    str, typer.Option("--model", "-m", help="A shipped model, an ONNX file, an engine, a checkpoint, triton://…")
 ]
 BackendOption = Annotated[str, typer.Option(help="auto, tensorrt, openvino, onnxruntime or torch.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, or a device by the backend's name for it, as cpu or gpu.")]

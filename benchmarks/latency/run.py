@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from br2net.benchmarks.accuracy.evaluation import evaluate
 from br2net.benchmarks.latency.conditions import Conditions, between, snapshot
 from br2net.benchmarks.latency.devices import find_device
-from br2net.benchmarks.latency.entries import Entry, Opening, eager_of, open_baselines, open_models
+from br2net.benchmarks.latency.entries import Entry, Opening, eager_of, first_of, open_baselines, open_models
 from br2net.benchmarks.latency.environment import read_environment
 from br2net.benchmarks.latency.estimate import estimate_devices, validate
 from br2net.benchmarks.latency.gpu_peaks import gpu_peaks
@@ -59,7 +59,7 @@ class Plan:
         subjects: what the command line names, and the file that each means (None for a network by name).
         forms: to export, where there are weights; empty for files as they are.
         backend, precision: `all`, or one.
-        sizes: the first is the one that rows have, the others are swept; empty for each file's own.
+        sizes: `(width, height)`, or None for each file's own; the first is the one that rows have, the others are swept.
         batches: likewise.
         streams: numbers of streams to measure throughput with.
         threads: of the processor; 0 for all.
@@ -76,7 +76,7 @@ class Plan:
     backend: str = "all"
     precision: str = "all"
     device: str = "auto"
-    sizes: tuple[tuple[int, int], ...] = ()
+    sizes: tuple[tuple[int, int] | None, ...] = (None,)
     batches: tuple[int, ...] = (1,)
     streams: tuple[int, ...] = ()
     threads: int = 0
@@ -90,23 +90,31 @@ class Plan:
     command: str = ""
 
     def __post_init__(self) -> None:
-        if not self.batches or min(self.batches) < 1 or min(self.streams, default=1) < 1:
-            raise InputError("Batch sizes and numbers of streams start at 1.")
+        if not self.sizes or not self.batches or min(self.batches) < 1 or min(self.streams, default=1) < 1:
+            raise InputError("There must be a size and a batch size; batch sizes and numbers of streams start at 1.")
         if min(self.frame) < 32:
             raise InputError(f"A frame of {self.frame[0]}x{self.frame[1]} is too small.")
         for name in self.devices:
             find_device(name)
 
 
-def run_benchmark(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
+def run_benchmark(
+    plan: Plan, progress: Callable[[str], None] = lambda _: None, keep: Callable[[Report], None] = lambda _: None
+) -> Report:
     """Measure; Ctrl-C ends it early, and what there is comes back marked.
+
+    Args:
+        plan: what to measure.
+        progress: called with what is being done.
+        keep: called with what there is after every step from the timing on, marked as cut off during the next one, so that a
+            run which ends in the worst way leaves that.
 
     Raises:
         Br2netError: if nothing of what was asked for runs here; the first reason.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="br2net-benchmark-")))
-        return _Run(plan, folder, stack, progress).go()
+        return _Run(plan, folder, stack, progress).go(keep)
 
 
 class _Run:
@@ -127,7 +135,7 @@ class _Run:
         self.gpu: Peaks | None = None
         self.conditions: Conditions | None = None
 
-    def go(self) -> Report:
+    def go(self, keep: Callable[[Report], None]) -> Report:
         steps: list[tuple[str, Callable[[], None]]] = [("opening the models", self._open)]
         if self.plan.details:
             steps.append(("measuring the machine's peaks", self._measure_peaks))
@@ -150,6 +158,8 @@ class _Run:
         for name, step in steps:
             self.progress(name)
             try:
+                if self.rows:
+                    keep(self._report(name))
                 step()
             except KeyboardInterrupt:
                 interrupted = name
@@ -162,7 +172,7 @@ class _Run:
 
     def _open(self) -> None:
         plan = self.plan
-        size = plan.sizes[0] if plan.sizes else None
+        size = plan.sizes[0]
         opening = Opening(plan.device, plan.threads, size, [self.frame] * plan.batches[0], self.folder)
         subjects = []
         for text, path in plan.subjects:
@@ -225,6 +235,7 @@ class _Run:
             stages=stages,
             faster_than_paper=_faster(entry, paper),
             faster_than_eager=_faster(entry, eager),
+            faster_than_first=_faster(entry, first_of(entry, self.entries)),
             warnings=row_warnings(samples, end_to_end, stages["inference"]),
         )
 
@@ -302,7 +313,7 @@ class _Run:
             entry, row = self.timed[index], self.rows[index]
             points: list[SweepPoint] = []
             own = (row.width, row.height)
-            for size in dict.fromkeys([own, *plan.sizes]):
+            for size in dict.fromkeys([own, *(item or own for item in plan.sizes)]):
                 for batch in plan.batches if size == own else plan.batches[:1]:
                     if (size, batch) == (own, row.batch) and len(plan.sizes) < 2 and len(plan.batches) < 2:
                         continue
@@ -321,8 +332,9 @@ class _Run:
             seconds=self.plan.method.seconds * SHORT,
         )
         subject, form = entry.subject, entry.backend.metadata.form
-        if subject.checkpoint is not None and subject.path.suffix == ".onnx":
-            [subject] = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1:]
+        own = (entry.backend.width, entry.backend.height)
+        if subject.checkpoint is not None and subject.path.suffix == ".onnx" and size != own:
+            subject = find_subjects(subject.name, subject.checkpoint, (form,), self.folder, size)[-1]
         wanted = options(entry.variant, self.plan.device, self.plan.threads, size)
         with open_backend(subject.path, entry.variant.backend, wanted) as backend:
             return measure_point(backend, [self.frame] * batch, method)

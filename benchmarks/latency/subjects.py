@@ -8,6 +8,7 @@ from br2net.errors import InputError
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.backends import CHECKPOINT_SUFFIXES
 from br2net.runtime.metadata import sha256_of
+from br2net.runtime.model_file import read_model_file
 
 FORMS = ("plain", "restructured")
 ENGINE_SUFFIXES = (".engine", ".plan")
@@ -62,12 +63,16 @@ def find_subjects(
         return [_exported(text, checkpoint, form, folder, size) for form in forms or ("restructured",)]
     checkpoint_of = _weights_beside(path)
     own = Subject(text, path, checkpoint_of)
-    if not forms and size is None:
+    if checkpoint_of is None or (not forms and size is None):  # a file of one form; it may still take other sizes
         return [own]
-    if checkpoint_of is None:  # a file of one form; it may still take other sizes
-        return [own]
-    exports = [_exported(text, checkpoint_of, form, folder, size) for form in forms or ("restructured",)]
-    return exports if path.suffix == ".onnx" else [own, *exports]
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        return [own, *(_exported(text, checkpoint_of, form, folder, size) for form in forms)]
+    facts = read_model_file(path).metadata
+    same_size = size in (None, (facts.width, facts.height))
+    return [
+        own if same_size and form == facts.form else _exported(text, checkpoint_of, form, folder, size)
+        for form in forms or (facts.form,)
+    ]
 
 
 def variants(path: Path, backend: str, precision: str) -> list[Variant]:
@@ -116,11 +121,13 @@ def checkpoint_of_config(config: str, name: str, path: Path, size: tuple[int, in
 
 
 def _weights_beside(path: Path) -> Path | None:
-    """The checkpoint itself, or the one beside an ONNX file that has its weights."""
+    """The checkpoint itself, or the one beside a float32 ONNX file, which has its weights."""
     if path.suffix in CHECKPOINT_SUFFIXES:
         return path
     beside = path.with_suffix(".pth")
-    return beside if path.suffix == ".onnx" and beside.is_file() else None
+    if path.suffix != ".onnx" or not beside.is_file() or read_model_file(path).metadata.precision != "fp32":
+        return None
+    return beside
 
 
 def _exported(name: str, checkpoint: Path, form: str, folder: Path, size: tuple[int, int] | None) -> Subject:

@@ -14,6 +14,8 @@ from br2net.builder.engine.layers import mostly_fp32
 from br2net.builder.engine.options import BuildOptions, Hardware, compute_capability_of
 from br2net.builder.engine.source import OnnxSource, read_source, resolve_profile
 from br2net.errors import InputError
+from br2net.files import check_writable
+from br2net.runtime.backends import ENGINE_SUFFIXES
 from br2net.runtime.engine_file import EngineRecord, Library, Profile, read_engine, write_engine
 from br2net.runtime.gpu import Gpu, find_gpu
 from br2net.runtime.preprocessing import preprocess
@@ -51,6 +53,7 @@ def build_engine(
         KeyboardInterrupt: on Ctrl-C, after TensorRT has stopped. Nothing is written after any of these.
     """
     options = options or BuildOptions()
+    _check_output(out)
     source = read_source(onnx)
     profile = resolve_profile(source, options.profile)
     if options.dla_core is not None:
@@ -79,6 +82,7 @@ def refit_engine(stripped: Path, onnx: Path, out: Path) -> EngineRecord:
     from br2net.builder.engine.execution import refit_plan
     from br2net.runtime.tensorrt.api import library
 
+    _check_output(out)
     gpu = find_gpu()
     if gpu is None:
         raise InputError("Filling in the weights of an engine needs the GPU that it is for, and there is none here.")
@@ -99,6 +103,13 @@ def comparison_batches(record: EngineRecord, frames: Sequence[Frame]) -> list[ND
     groups = [frames[start : start + shape.batch] for start in range(0, len(frames), shape.batch)]
     filled = [[group[index % len(group)] for index in range(shape.batch)] for group in groups]
     return [preprocess(group, shape.width, shape.height, record.model.normalisation) for group in filled]
+
+
+def _check_output(out: Path) -> None:
+    """Refuse, before a long build, a file that could not be written or not be opened afterwards."""
+    if out.suffix.lower() not in ENGINE_SUFFIXES:
+        raise InputError(f"{out} must end in {' or '.join(ENGINE_SUFFIXES)}.")
+    check_writable(out)
 
 
 def _check_dla(source: OnnxSource) -> None:

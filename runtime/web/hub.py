@@ -60,7 +60,6 @@ class Listener:
     wants: str
     texts: deque[str]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    lost: int = 0
 
 
 class Hub:
@@ -81,6 +80,8 @@ class Hub:
         self.listeners: set[Listener] = set()
         self.events: deque[AlertEvent] = deque(maxlen=EVENTS_KEPT)
         self.encoded = self.sent = self.lost = 0
+        self._for_programs: FrameResult | None = None
+        self._programs_due = False
         self._thread = threading.Thread(target=self._encode_all, name="br2net-web-encoder", daemon=True)
         self._thread.start()
 
@@ -94,13 +95,15 @@ class Hub:
                 channel = self._channels[result.camera] = Channel(result.camera)
             channel.take(result)
             self._changed.notify_all()
-        if any(listener.wants == "frames" for listener in tuple(self.listeners)):
-            self._call(self._hand_text, "frames", to_json(frame_record(result)))
+        self._for_programs = result
+        if not self._programs_due and any(listener.wants == "frames" for listener in tuple(self.listeners)):
+            self._programs_due = True
+            self._call(self._hand_record)
 
     def tell(self, event: AlertEvent) -> None:
         """Take one event; returns at once."""
         self.events.append(event)
-        self._call(self._hand_text, "events", event.to_json())
+        self._call(self._hand_event, event.to_json())
 
     def close(self) -> None:
         """End the encoder. Viewers are the server's to close."""
@@ -194,16 +197,22 @@ class Hub:
             if viewer.channel is channel and viewer.hungry:
                 self._give(viewer, packet, sequence)
 
+    def _hand_record(self) -> None:
+        self._programs_due = False  # before the result is looked at: one that comes now makes another call
+        if self._for_programs is not None:
+            self._hand_text("frames", to_json(frame_record(self._for_programs)))
+
+    def _hand_event(self, text: str) -> None:
+        self._hand_text("events", text)
+        for viewer in self.viewers:
+            viewer.texts.append(text)
+            viewer.wake.set()
+
     def _hand_text(self, wants: str, text: str) -> None:
         for listener in self.listeners:
             if listener.wants == wants:
-                listener.lost += len(listener.texts) == listener.texts.maxlen
                 listener.texts.append(text)
                 listener.wake.set()
-        if wants == "events":
-            for viewer in self.viewers:
-                viewer.texts.append(text)
-                viewer.wake.set()
 
     def _mark_state_due(self) -> None:
         for viewer in self.viewers:

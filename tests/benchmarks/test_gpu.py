@@ -43,6 +43,14 @@ def test_the_pipeline_runs_every_frame(tiny_onnx: Path) -> None:
         assert sum(context.enqueued for context in engine.contexts) >= 4  # the rest are replays of graphs
 
 
+def test_both_ways_from_a_frame_to_its_map_are_timed(tiny_onnx: Path) -> None:
+    engine = FakeEngine(tiny_onnx)
+    with TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions()) as backend:
+        assert isinstance(backend, TensorRTBackend)
+        times = gpu.time_frames(backend)
+    assert set(times) == {"by_kernels", "by_cpu"} and min(times.values()) > 0.0
+
+
 def test_the_kernels_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (status().built and status().fatbin_architectures):
         pytest.skip("the CUDA kernels were not compiled")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from br2net.calibration import SetRequest, collect, gather, gathering
+from br2net.calibration.frames import read_sources
 from br2net.calibration.manifest import Manifest
 from br2net.errors import InputError
 
@@ -44,8 +45,10 @@ def test_a_collected_folder_is_a_calibration_set_that_its_manifest_reproduces(
 ) -> None:
     collect(model, SetRequest((str(video),), size=12), tmp_path / "set")
     manifest = Manifest.read(tmp_path / "set" / "calibration-set.json")
-    again = gather(model, SetRequest((str(tmp_path / "set"),), manifest=tmp_path / "set" / "calibration-set.json"))
-    assert [item.name for item in again.chosen.frames] == [entry.name for entry in manifest.frames]
+    again = manifest.matching(read_sources([str(tmp_path / "set")], None, 100, 0))
+    assert [item.name for item in again] == [entry.name for entry in manifest.frames]
+    with pytest.raises(InputError, match="holds no images out for the gate"):
+        gather(model, SetRequest((str(tmp_path / "set"),), manifest=tmp_path / "set" / "calibration-set.json"))
     assert all(entry.source.startswith("street.avi#") for entry in manifest.frames)
 
 
@@ -113,3 +116,4 @@ def test_the_gates_photographs_are_none_of_the_set_also_under_another_name(
     assert [image.name for image in found.gate] == [f"other{index}.png" for index in range(5)]
     assert all(image.mask is not None for image in found.gate)
     assert found.manifest.held_out == ()
+    assert found.chosen.left_out == {"of the gate": 5}

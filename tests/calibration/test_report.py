@@ -82,8 +82,8 @@ def test_the_page_of_a_refused_file_says_so_and_which_layers_did_it(
 def test_bars_stand_on_the_ground_line_as_high_as_their_values() -> None:
     bars = [Bar("a", "x", 1.0, False), Bar("b", "x", 2.0, True), Bar("c", "y", 4.0, False, "c")]
     plot = bar_plot(bars, Axis("value", 0.0, 4.0))
-    found = re.findall(r'<rect class="(bar|kept)" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', plot)
+    found = re.findall(r'<rect class="(int8|kept)" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', plot)
     heights = [float(height) for _, _, height in found]
-    assert [kind for kind, _, _ in found] == ["bar", "kept", "bar"]
+    assert [kind for kind, _, _ in found] == ["int8", "kept", "int8"]
     assert [height / heights[0] for height in heights] == pytest.approx([1.0, 2.0, 4.0], rel=0.01)
     assert {round(float(top) + float(height)) for _, top, height in found} == {HEIGHT - 34}

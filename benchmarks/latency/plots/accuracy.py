@@ -6,7 +6,7 @@ from br2net.benchmarks.latency.plots.colours import colour_of, milliseconds
 from br2net.benchmarks.latency.record import Row
 from br2net.benchmarks.report.canvas import Canvas, Scale
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 400, 64, 40, 18, 46
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 400, 78, 40, 18, 46
 LABEL_HEIGHT = 17
 
 

@@ -181,6 +181,19 @@ def test_a_broken_video_is_a_row_with_an_error(choice: ModelChoice, tmp_path: Pa
     assert row["error"] == f"{tmp_path / 'broken.mp4'} is damaged, or not a video that OpenCV can read."
 
 
+def test_a_video_that_was_broken_is_done_whole_when_tried_again(
+    video: Path, choice: ModelChoice, tmp_path: Path, out: Path
+) -> None:
+    path = tmp_path / "late.avi"
+    path.write_bytes(b"not copied yet")
+    run_bulk([str(path)], str(out), choice)
+    path.write_bytes(video.read_bytes())
+    assert run_bulk([str(path)], str(out), choice).images == 0
+    assert run_bulk([str(path)], str(out), choice, BulkOptions(retry_errors=True)).images == 3
+    assert [(row["index"], row["error"]) for row in rows_of(out)] == [(0, None), (4, None), (8, None)]
+    assert run_bulk([str(path)], str(out), choice).images == 0
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_images_inside_parquet_give_rows_by_their_number(
     pictures: Path, choice: ModelChoice, tmp_path: Path, out: Path, nested: bool

@@ -3,12 +3,14 @@
 import errno
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from br2net.runtime.engine_file import Library
+from br2net.builder.engine import BuildOptions, build_engine
+from br2net.runtime.engine_file import Library, write_engine
 from br2net.runtime.gpu import Gpu
 
 from ...builder.engine import conftest as engine_fixtures
@@ -76,6 +78,19 @@ def test_a_size_that_the_network_cannot_have(br2net: Command, tmp_path: Path, ma
     refused(ended, tmp_path, "64x70")
 
 
+def test_a_name_that_no_backend_would_open(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    ended = br2net("build", make_onnx(), "-o", tmp_path / "x.trt", *FOR_ANY)
+    refused(ended, tmp_path, "x.trt must end in .engine or .plan")
+
+
+def test_a_folder_that_cannot_be_written_to_before_anything_is_built(
+    br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("br2net.builder.engine.build.read_source", lambda path: pytest.fail("it went on"))
+    (tmp_path / "file").write_text("")
+    refused(br2net("build", make_onnx(), "-o", tmp_path / "file" / "x.engine"), tmp_path, "Cannot write")
+
+
 def test_no_tensorrt(tmp_path: Path, make_onnx: MakeOnnx) -> None:
     without = "import sys; sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None; from br2net.cli import main; "
     arguments = ["br2net", "build", str(make_onnx()), "-o", str(tmp_path / "x.engine")]
@@ -103,11 +118,26 @@ class TestNoGpu:
         ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", *FOR_ANY, "--strip")
         refused(ended, tmp_path, "needs a GPU to leave out weights")
 
+    def test_nor_filled_in(self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+        ended = br2net("build", make_onnx(), "--refit", tmp_path / "stripped.plan", "-o", tmp_path / "x.engine")
+        refused(ended, tmp_path, "Filling in the weights of an engine needs the GPU that it is for")
+
     def test_a_gpu_that_it_does_not_build_for_is_named(
         self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx
     ) -> None:
         ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", "--for", "sm86,sm87")
         refused(ended, tmp_path, "cannot build for sm87")
+
+
+@pytest.mark.usefixtures("testbed")
+def test_what_tensorrt_logged_of_a_failed_build_can_be_kept(
+    br2net: Command, tmp_path: Path, make_onnx: MakeOnnx
+) -> None:
+    wanted = ("--version-compatible", "--log", tmp_path / "build.log")  # needs a library that this RTX does not bring
+    ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", *FOR_ANY, *wanted)
+    refused(ended, tmp_path, "could not build")
+    lines = (tmp_path / "build.log").read_text().splitlines()
+    assert any(line.startswith("ERROR: ") and "libnvinfer_lean" in line for line in lines)
 
 
 @pytest.mark.usefixtures("testbed")
@@ -129,6 +159,27 @@ def test_a_disk_that_is_full_when_the_file_is_written(
     monkeypatch.setattr(Path, written, half)
     ended = br2net("build", source, "-o", tmp_path / "x.engine", *FOR_ANY, "--no-timing-cache")
     refused(ended, tmp_path, "No space left on device")
+
+
+@pytest.mark.usefixtures("testbed")
+@pytest.mark.parametrize(
+    ("stripped", "said"), [(False, "has its weights already"), (True, "and other.onnx is another file")]
+)
+def test_weights_that_do_not_belong_into_an_engine(
+    stripped: bool,
+    said: str,
+    br2net: Command,
+    tmp_path: Path,
+    make_onnx: MakeOnnx,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = tmp_path / "built" / "x.engine"
+    record = build_engine(make_onnx(), engine, BuildOptions(targets=("any",)))
+    write_engine(engine, engine.read_bytes(), replace(record, stripped=stripped))
+    monkeypatch.setattr("br2net.builder.engine.build.find_gpu", lambda: Gpu("RTX 4090", "8.9"))
+    monkeypatch.chdir(make_onnx(channels=8).rename(tmp_path / "other.onnx").parent)
+    ended = br2net("build", "other.onnx", "--refit", engine, "-o", tmp_path / "filled" / "y.engine")
+    refused(ended, tmp_path / "filled", said)
 
 
 @pytest.mark.usefixtures("testbed", "gpu")

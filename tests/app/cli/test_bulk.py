@@ -1,6 +1,8 @@
 """`br2net bulk` from the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,16 @@ def test_impossible_options_are_one_sentence_and_no_output(
 def test_a_missing_input_is_one_sentence(br2net: Command, tmp_path: Path, tiny_onnx: Path) -> None:
     ended = br2net("bulk", tmp_path / "nothing", "-o", tmp_path / "out", "-m", tiny_onnx)
     assert (ended.code, ended.err) == (2, f"br2net: There is no file {tmp_path / 'nothing'}.\n")
+
+
+@pytest.mark.slow
+def test_a_local_ray_gives_the_same_rows(folder: Path, tmp_path: Path, tiny_onnx: Path) -> None:
+    pytest.importorskip("ray", reason="the extra bulk is not installed")
+    command = [sys.executable, "-c", "from br2net.cli import main; main()", "bulk", str(folder), "-m", str(tiny_onnx)]
+    tables = []
+    for name, options in (("ray", ["--ray", "local", "--workers", "1"]), ("alone", [])):
+        run = [*command, "-o", str(tmp_path / name), "--precision", "fp32", *options]
+        ended = subprocess.run(run, capture_output=True, text=True, check=False, timeout=240)
+        assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
+        tables.append(pq.read_table(tmp_path / name / "rows").sort_by("image").to_pylist())
+    assert tables[0] == tables[1] and len(tables[0]) == 2

@@ -1,6 +1,7 @@
 """Whole runs of a tiny model."""
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,10 @@ def test_two_files_of_one_network_are_told_apart_by_their_names(plan: Plan, make
     other = make_onnx(name="other.onnx")  # type: ignore[operator]
     report = run_benchmark(replace(plan, subjects=(*plan.subjects, ("other", other)), backend="onnxruntime"))
     assert len({row.key for row in report.rows}) == 2
+    first, second = report.rows
+    assert first.faster_than_first is None
+    assert second.faster_than_first is not None
+    assert second.faster_than_first.rounds == 4
     assert [row.label.split("(")[-1] for row in report.rows] == ["tiny.onnx)", "other.onnx)"]
 
 
@@ -210,3 +215,18 @@ def test_what_a_stream_raises_is_raised(tiny_onnx: Path) -> None:
         frames = [np.zeros((64, 96, 3), np.uint8)]
     with pytest.raises(BackendError, match="closed"):
         measure_throughput([backend, backend], frames, 1, 60.0)
+
+
+def test_a_file_that_has_the_form_and_the_size_already_is_not_exported_again(tmp_path: Path) -> None:
+    mobile = Path(str(resources.files("br2net").joinpath("models/mobile.onnx")))
+    [subject] = find_subjects("mobile", mobile, ("restructured",), tmp_path, (384, 384))
+    assert subject.path == mobile
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_there_is_is_handed_out_after_every_step(plan: Plan) -> None:
+    kept: list[Report] = []
+    final = run_benchmark(replace(plan, backend="onnxruntime"), keep=kept.append)
+    assert kept[0].interrupted == "measuring streams"
+    assert all(item.interrupted and item.rows == final.rows[:1] for item in kept)
+    assert final.interrupted == ""

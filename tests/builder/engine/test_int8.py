@@ -15,6 +15,7 @@ from br2net.calibration.thresholds import measure_histograms
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import METADATA_KEY
+from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import preprocess
 from br2net.zoo import find_model
 
@@ -50,15 +51,22 @@ def test_an_int8_file_of_the_quantiser_builds(tmp_path: Path) -> None:
 def test_the_shipped_int8_model_builds(tmp_path: Path) -> None:
     options = BuildOptions(profile=parse_profile("1", "384x384"), targets=("any",))
     record = build_engine(find_model("mobile-int8"), tmp_path / "x.engine", options)
-    print(f"plan of {record.plan_size_bytes / 1e6:.1f} MB")
     assert record.model.precision == "int8"
     assert (tmp_path / "x.engine").read_bytes()[:4] == b"vtrt"
 
 
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's network of random weights, fp32, at a size that is quick to calibrate."""
+    path = tmp_path_factory.mktemp("paper") / "paper.onnx"
+    export_onnx(Checkpoint(BR2Net(NAMED_CONFIGS["resnext101"]).eval(), ModelFacts("paper", 96, 96)), path)
+    return path
+
+
 @pytest.mark.parametrize("in_fp16", [False, True], ids=["fp32 remainder", "fp16 remainder"])
-def test_the_papers_network_as_int8_builds(tmp_path: Path, in_fp16: bool) -> None:
-    fp32, int8 = tmp_path / "paper.onnx", tmp_path / "paper-int8.onnx"
-    metadata = export_onnx(Checkpoint(BR2Net(NAMED_CONFIGS["resnext101"]).eval(), ModelFacts("paper")), fp32)
+def test_the_papers_network_as_int8_builds(paper: Path, tmp_path: Path, in_fp16: bool) -> None:
+    fp32, int8 = paper, tmp_path / "paper-int8.onnx"
+    metadata = read_model_file(fp32).metadata
     batches = [preprocess([packaged_photograph()], metadata.width, metadata.height, metadata.normalisation)]
     layers = find_layers(fp32)
     histograms = measure_histograms(fp32, layers, batches)
@@ -69,4 +77,4 @@ def test_the_papers_network_as_int8_builds(tmp_path: Path, in_fp16: bool) -> Non
     onnx.save(model, int8)
     record = build_engine(int8, int8.with_suffix(".engine"), BuildOptions(targets=("any",)))
     print(f"int8 plan {record.plan_size_bytes / 1e6:.1f} MB, of a float32 file of {fp32.stat().st_size / 1e6:.1f} MB")
-    assert record.plan_size_bytes < 0.6 * fp32.stat().st_size  # kernels for every GPU are part of it
+    assert record.plan_size_bytes < 0.4 * fp32.stat().st_size

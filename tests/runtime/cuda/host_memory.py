@@ -103,6 +103,9 @@ class Memory(Thing):
             raise RuleBroken("double free")
         for access in self.accesses.pending(self.cuda.host_clock):
             raise RuleBroken(f"{self.accesses.name} is freed before {access.doing} is done")
+        for graph in self.cuda.in_use():
+            if isinstance(graph, FakeGraph) and graph.touches(self):
+                raise RuleBroken(f"{self.accesses.name} is freed before a graph that touches it")
         self.is_open = False
         self.bytes[:] = FREED
 
@@ -278,6 +281,10 @@ class FakeGraph(Thing):
         finally:
             stream.captured = None
         self.launches = 0
+
+    def touches(self, memory: Memory) -> bool:
+        """Whether its work reads or writes a buffer."""
+        return any(memory in (*item.reads, *item.writes) for item in self.operations)
 
     def launch(self, stream: Stream) -> None:
         self.check()

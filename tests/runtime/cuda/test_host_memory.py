@@ -96,6 +96,9 @@ def test_a_graph_of_a_freed_buffer(host: HostMemoryCuda) -> None:
     with host.active():
         memory, there, stream = host.device_buffer(SIZE), host.host_buffer(SIZE), host.stream()
         graph = host.capture(stream, lambda: host.upload(memory, there, SIZE, stream))
+        with pytest.raises(RuleBroken, match="before a graph that touches it"):
+            memory.close()
+        graph.close()
         memory.close()
         with pytest.raises(RuleBroken, match="after it was closed"):
             graph.launch(stream)

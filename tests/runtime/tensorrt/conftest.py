@@ -32,8 +32,7 @@ def record(smallest: int = 1, largest: int = 4, precision: str = "fp32", strippe
 def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path) -> Iterator[Opener]:
     """Opens the tiny model as an engine: in host memory, at three schedules, and on a GPU by TensorRT.
 
-    `graphs`, `integrated` and the batch sizes are asked for by name; what a GPU is cannot be chosen, so `integrated` is
-    its own there.
+    `graphs`, `integrated` and the batch sizes are asked for by name; a GPU that is not as asked is skipped.
     """
     with ExitStack() as stack:
 
@@ -41,13 +40,13 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
             smallest: int = 1,
             largest: int = 4,
             graphs: bool = True,
-            integrated: bool = False,
+            integrated: bool | None = None,
             size: tuple[int, int] | None = None,
             streams: int = 1,
         ) -> TensorRTBackend:
             engine = FakeEngine(tiny_onnx)
             backend = TensorRTBackend.of_parts(
-                lambda: engine.new_device(schedule=request.param, integrated=integrated),
+                lambda: engine.new_device(schedule=request.param, integrated=bool(integrated)),
                 engine,
                 record(smallest, largest),
                 InferenceOptions(size=size, streams=streams),
@@ -59,7 +58,7 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
             smallest: int = 1,
             largest: int = 4,
             graphs: bool = True,
-            integrated: bool = False,
+            integrated: bool | None = None,
             size: tuple[int, int] | None = None,
             streams: int = 1,
         ) -> TensorRTBackend:
@@ -70,9 +69,12 @@ def open_engine(request: pytest.FixtureRequest, tiny_onnx: Path, tmp_path: Path)
                 shapes = [InputShape(smallest, WIDTH, HEIGHT), InputShape(largest, WIDTH, HEIGHT)]
                 profile = Profile(shapes[0], shapes[1], InputShape(largest, 2 * WIDTH, HEIGHT))
                 build_engine(tiny_onnx, path, BuildOptions(profile=profile))
-            return stack.enter_context(
-                TensorRTBackend(path, InferenceOptions(size=size, streams=streams), graphs=graphs)
-            )
+            options = InferenceOptions(size=size, streams=streams)
+            backend = stack.enter_context(TensorRTBackend(path, options, graphs=graphs))
+            assert isinstance(backend, TensorRTBackend)
+            if integrated not in (None, backend._runners[0]._cuda.integrated):
+                pytest.skip(f"this GPU is {'not ' if integrated else ''}integrated")
+            return backend
 
         if request.param == "gpu" and why_no_tensorrt():
             pytest.skip(why_no_tensorrt())

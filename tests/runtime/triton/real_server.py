@@ -5,13 +5,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
+from filelock import FileLock
+
 ENVIRONMENT = "BR2NET_TRITON_ENV"  # a virtual environment that has it already
-PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "openvino>=2026.0")
 
 
 class Unavailable(Exception):
@@ -19,21 +19,21 @@ class Unavailable(Exception):
 
 
 def prepare(folder: Path) -> Path:
-    """The environment, made in `folder` where there is none; and the server with this Python's stub, beside it.
+    """The environment, which `make triton` makes; and the server with this Python's stub, put into `folder` beside it.
 
     Raises:
-        Unavailable: if it cannot be installed.
+        Unavailable: if there is no such environment.
     """
     environment = Path(os.environ.get(ENVIRONMENT, folder / "environment"))
     if not (environment / "bin" / "python").is_file():
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        command = [str(environment / "bin" / "pip"), "install", "--quiet", *PACKAGES]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode:
-            shutil.rmtree(environment)
-            raise Unavailable(f"nvidia-pytriton cannot be installed: {run.stderr.strip().splitlines()[-1]}")
+        raise Unavailable(f"there is no Triton server: `make triton` brings one (0.5 GB), or {ENVIRONMENT} names one")
+    with FileLock(folder / "server.lock"):
+        _copy_server(environment, folder / "server")
+    return environment
+
+
+def _copy_server(environment: Path, server: Path) -> None:
     (packages,) = environment.glob("lib/python*/site-packages")
-    server = folder / "server"
     if not server.is_dir():
         shutil.copytree(packages / "pytriton" / "tritonserver", server)
         stub = (
@@ -44,7 +44,6 @@ def prepare(folder: Path) -> Path:
         shutil.copy(stub, server / "backends" / "python")
         for program in (server / "bin" / "tritonserver", server / "backends" / "python" / stub.name):
             program.chmod(0o755)
-    return environment
 
 
 class RealServer:

@@ -20,7 +20,7 @@ from br2net.zoo import find_model
 
 from .real_server import RealServer, Unavailable, prepare
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = pytest.mark.slow
 CLIENTS, BEFORE, AFTER = 4, 3, 3
 NVIDIAS_CLIENT = """
 import sys, numpy, tritonclient.grpc, tritonclient.http

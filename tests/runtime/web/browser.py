@@ -121,7 +121,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
         value = condition()
-        if value not in (None, False, 0, "", [], ()):  # an element of the page arrives as an empty object
+        if value or value == {}:  # an element of the page arrives as an empty object
             return value
         time.sleep(0.02)
     raise AssertionError(f"never happened: {what}")
