@@ -32,11 +32,12 @@ def find_means(path: Path, layers: Sequence[Layer], thresholds: Thresholds, batc
     return {name: (both[0] / counts[name], both[1] / counts[name]) for name, both in sums.items()}
 
 
-def correct_biases(model: ModelProto, layers: Iterable[Layer], means: Means) -> ModelProto:
+def correct_biases(model: ModelProto, layers: Iterable[Layer], means: Means, half: bool = False) -> ModelProto:
     """A copy of a float32 model whose biases make up for the mean shift that INT8 will bring to `layers`.
 
     The shift of output channel k is `Σ_c (Σ_taps Wq) · mean(Q(x_c)) - (Σ_taps W) · mean(x_c)`: exact but for the border,
-    where a padded convolution sees zeros (Nagel et al., ICCV 2019, with measured means).
+    where a padded convolution sees zeros (Nagel et al., ICCV 2019, with measured means). `half`: weights will have float16
+    scales.
     """
     result = ModelProto()
     result.CopyFrom(model)
@@ -48,7 +49,7 @@ def correct_biases(model: ModelProto, layers: Iterable[Layer], means: Means) -> 
         if layer is None:
             continue
         weight = numpy_helper.to_array(initialisers[layer.weight])
-        shift = _shift(weight, group_of(node), *means[layer.input])
+        shift = _shift(weight, group_of(node), *means[layer.input], half)
         bias = np.zeros(len(weight), np.float32)
         if len(node.input) > 2 and node.input[2]:
             bias = numpy_helper.to_array(initialisers[node.input[2]])
@@ -62,9 +63,13 @@ def correct_biases(model: ModelProto, layers: Iterable[Layer], means: Means) -> 
 
 
 def _shift(
-    weight: NDArray[np.float32], group: int, mean: NDArray[np.float64], rounded_mean: NDArray[np.float64]
+    weight: NDArray[np.float32],
+    group: int,
+    mean: NDArray[np.float64],
+    rounded_mean: NDArray[np.float64],
+    half: bool,
 ) -> NDArray[np.float64]:
-    steps, scale = quantised_weight(weight)
+    steps, scale = quantised_weight(weight, half)
     rounded = steps * scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
     taps, rounded_taps = (item.sum(axis=(2, 3), dtype=np.float64) for item in (weight, rounded))  # (K, C / group)
     per_group = len(weight) // group

@@ -11,7 +11,7 @@ from br2net.calibration.layers import Layer
 from br2net.calibration.thresholds import LEVELS, Thresholds
 
 OPSET_OF_FP16_SCALES = 19
-SMALLEST_FP16 = np.float32(np.finfo(np.float16).tiny)
+SMALLEST_SCALE = np.float16(2.0**-20)  # among float16's subnormal numbers: folded layers have channels that need them
 
 
 def quantise(
@@ -66,7 +66,11 @@ def quantised_weight(weight: NDArray[np.float32], half: bool = False) -> tuple[N
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     scale = np.where(largest > 0.0, largest / LEVELS, 1.0).astype(np.float32)
     if half:
-        scale = np.maximum(scale, SMALLEST_FP16).astype(np.float16).astype(np.float32)
+        near = np.maximum(scale.astype(np.float16), SMALLEST_SCALE)
+        enough = np.where(
+            near < scale, np.nextafter(near, np.float16(np.inf)), near
+        )  # cutting hurts more than rounding
+        scale = enough.astype(np.float32)
     steps = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
     return np.clip(steps, -LEVELS, LEVELS).astype(np.int8), scale
 

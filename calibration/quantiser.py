@@ -59,15 +59,15 @@ class Quantiser:
         layers = self._quantised(kept)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "float32.onnx"
-            onnx.save(self._corrected(layers), path)
+            onnx.save(self._corrected(layers, half=True), path)
             return quantise(autocast(path, batches), layers, self.calibration.thresholds, self._weights)
 
     def _quantised(self, kept: Collection[str]) -> list[Layer]:
         return [layer for layer in self.layers if layer.node not in kept]
 
-    def _corrected(self, layers: Sequence[Layer]) -> "ModelProto":
+    def _corrected(self, layers: Sequence[Layer], half: bool = False) -> "ModelProto":
         means = self.calibration.means
-        return correct_biases(self._model, layers, means) if means else self._model
+        return correct_biases(self._model, layers, means, half) if means else self._model
 
 
 def calibrate_layers(

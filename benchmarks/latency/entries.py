@@ -119,6 +119,21 @@ def eager_of(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
     return next(twins, None)
 
 
+def first_of(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
+    """The first file on the same backend, in the same precision if it can; None for the first file itself."""
+    models = [item for item in entries if item.role == "model"]
+    if not models or entry.role != "model" or entry.subject.path == models[0].subject.path:
+        return None
+    rivals = [
+        item
+        for item in models
+        if item.subject.path == models[0].subject.path and item.backend.name == entry.backend.name
+    ]
+    return next(
+        (item for item in rivals if item.backend.precision == entry.backend.precision), next(iter(rivals), None)
+    )
+
+
 def _open(role: str, subject: Subject, variant: Variant, opening: Opening, stack: ExitStack) -> Entry:
     wanted = options(variant, opening.device, opening.threads, opening.size)
     backend = stack.enter_context(open_backend(subject.path, variant.backend, wanted))

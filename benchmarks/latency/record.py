@@ -81,7 +81,8 @@ class Row:
             `model` (what was asked for).
         weights: what the weights were trained on.
         end_to_end, stages: of one batch.
-        faster_than_paper, faster_than_eager: end to end per image, round by round.
+        faster_than_paper, faster_than_eager, faster_than_first: end to end per image, round by round; the last is against the
+            first file that was named, on the same backend (and in the same precision where it has that).
         bounds_ms: least time of a stage, for one batch.
         macs, bytes_moved: of one image.
         tag: the file's name, where nothing else tells two rows apart.
@@ -104,6 +105,7 @@ class Row:
     stages: dict[str, Distribution]
     faster_than_paper: Ratio | None = None
     faster_than_eager: Ratio | None = None
+    faster_than_first: Ratio | None = None
     macs: int = 0
     bytes_moved: float = 0.0
     bounds_ms: dict[str, float] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from br2net.benchmarks.accuracy.evaluation import evaluate
 from br2net.benchmarks.latency.conditions import Conditions, between, snapshot
 from br2net.benchmarks.latency.devices import find_device
-from br2net.benchmarks.latency.entries import Entry, Opening, eager_of, open_baselines, open_models
+from br2net.benchmarks.latency.entries import Entry, Opening, eager_of, first_of, open_baselines, open_models
 from br2net.benchmarks.latency.environment import read_environment
 from br2net.benchmarks.latency.estimate import estimate_devices, validate
 from br2net.benchmarks.latency.gpu_peaks import gpu_peaks
@@ -235,6 +235,7 @@ class _Run:
             stages=stages,
             faster_than_paper=_faster(entry, paper),
             faster_than_eager=_faster(entry, eager),
+            faster_than_first=_faster(entry, first_of(entry, self.entries)),
             warnings=row_warnings(samples, end_to_end, stages["inference"]),
         )
 

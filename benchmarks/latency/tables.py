@@ -25,6 +25,7 @@ def main_table(report: Report) -> str:
         ("CV", [NONE if row.end_to_end.cv is None else f"{100 * row.end_to_end.cv:.1f} %" for row in rows]),
         ("× paper", [_ratio(row.faster_than_paper) for row in rows]),
         ("× eager", [_ratio(row.faster_than_eager) for row in rows]),
+        ("× first", [_ratio(row.faster_than_first) for row in rows]),
         ("of limit", [_percent(row.share_of_limit()) for row in rows]),
         ("memory", [NONE if row.memory is None else _memory(row) for row in rows]),
         ("energy", [NONE if row.energy is None else f"{row.energy.joules_per_image:.3g} J" for row in rows]),

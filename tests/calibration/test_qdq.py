@@ -85,3 +85,12 @@ def test_a_channel_of_zeros_stays_zero() -> None:
     steps, scale = quantised_weight(np.zeros((2, 3, 1, 1), np.float32))
     assert not steps.any()
     assert (scale > 0).all()
+
+
+def test_scales_in_float16_keep_channels_of_small_weights_as_sharp_as_others() -> None:
+    sizes = np.array([1e-3, 3e-3, 1e-2, 0.1, 1.0, 50.0]).reshape(6, 1, 1, 1)
+    weight = np.random.default_rng(0).uniform(-1.0, 1.0, (6, 40, 3, 3)).astype(np.float32) * sizes.astype(np.float32)
+    steps, scale = quantised_weight(weight, half=True)
+    error = np.abs(steps * scale.reshape(6, 1, 1, 1) - weight).max(axis=(1, 2, 3)) / sizes.reshape(6)
+    assert (scale.astype(np.float16).astype(np.float32) == scale).all()
+    assert error.max() <= 0.5 / 126

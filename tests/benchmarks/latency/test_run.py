@@ -184,6 +184,10 @@ def test_two_files_of_one_network_are_told_apart_by_their_names(plan: Plan, make
     other = make_onnx(name="other.onnx")  # type: ignore[operator]
     report = run_benchmark(replace(plan, subjects=(*plan.subjects, ("other", other)), backend="onnxruntime"))
     assert len({row.key for row in report.rows}) == 2
+    first, second = report.rows
+    assert first.faster_than_first is None
+    assert second.faster_than_first is not None
+    assert second.faster_than_first.rounds == 4
     assert [row.label.split("(")[-1] for row in report.rows] == ["tiny.onnx)", "other.onnx)"]
 
 
