@@ -11,7 +11,7 @@ import typer
 
 from br2net.cli.options import DeviceOption, JsonOption, parse_size
 
-WIDTH = 112  # of the table: a file or a pipe has no width of its own
+WIDTH = 128  # of the table: a file or a pipe has no width of its own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
