@@ -40,6 +40,14 @@ SMALL = (96, 96)  # input size for the memory run, so that it takes minutes and 
 
 
 @dataclass(frozen=True)
+class Pace:
+    """Frames a second, and milliseconds of processor time for one, over all threads."""
+
+    rate: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True)
 class Rates:
     """Frames a second of one model, and the pipeline's against inference alone in the same round.
 
@@ -48,6 +56,9 @@ class Rates:
         alone_streams: inference alone, two side by side.
         pipeline: `--drop wait`, without sinks.
         recording: the same with a video and JSON lines.
+        cpu_ms: processor time of a frame in each of the four, which other programs on the machine hardly change; on a
+            processor that is fully used, rates go as its inverse.
+        cpu_pipeline_to_alone_streams: the ratio of rates that follows from it.
     """
 
     model: str
@@ -59,6 +70,8 @@ class Rates:
     recording: float
     pipeline_to_alone_latency: float
     pipeline_to_alone_streams: float
+    cpu_ms: dict[str, float]
+    cpu_pipeline_to_alone_streams: float
     stages_ms: dict[str, float]
 
 
@@ -94,27 +107,29 @@ def make_video(path: Path, frames: int) -> None:
     writer.release()
 
 
-def time_alone(backend: Backend, frames: int) -> float:
-    """Inference alone: frames a second, with as many threads as the backend takes."""
+def time_alone(backend: Backend, frames: int) -> Pace:
+    """Inference alone, with as many threads as the backend takes."""
     size = (backend.width, backend.height)
     batch = preprocess([packaged_photograph()], *size, backend.metadata.normalisation)
     with ThreadPoolExecutor(backend.concurrency) as threads:
         list(threads.map(backend.infer, [batch] * backend.concurrency))
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         list(threads.map(backend.infer, [batch] * frames))
-        return frames / (time.perf_counter() - began)
+        return Pace(frames / (time.perf_counter() - began), (time.process_time() - cpu) * 1000.0 / frames)
 
 
-def time_pipeline(backend: Backend, video: Path, sinks: list[Sink]) -> tuple[float, dict[str, float]]:
-    """The whole pipeline on the file: frames a second, and mean milliseconds of its stages."""
+def time_pipeline(backend: Backend, video: Path, sinks: list[Sink]) -> tuple[Pace, dict[str, float]]:
+    """The whole pipeline on the file, and mean milliseconds of its stages."""
+    cpu = time.process_time()
     with Camera(video, CameraOptions(policy=BufferPolicy.WAIT)) as camera:
         summary = Pipeline([camera], backend).run(sinks)
-    return summary.fps, dict(summary.stages)
+    cpu_ms = (time.process_time() - cpu) * 1000.0 / summary.frames
+    return Pace(summary.fps, cpu_ms), dict(summary.stages)
 
 
 def measure_rates(model: str, path: Path, video: Path, frames: int, rounds: int, folder: Path) -> Rates:
     """Time inference alone and the pipeline in interleaved rounds."""
-    samples: dict[str, list[float]] = {"latency": [], "streams": [], "pipeline": [], "recording": []}
+    samples: dict[str, list[Pace]] = {"latency": [], "streams": [], "pipeline": [], "recording": []}
     stages: list[dict[str, float]] = []
     with (
         open_backend(path, "openvino", InferenceOptions()) as one,
@@ -123,13 +138,14 @@ def measure_rates(model: str, path: Path, video: Path, frames: int, rounds: int,
         for _ in range(rounds):
             samples["latency"].append(time_alone(one, frames))
             samples["streams"].append(time_alone(several, frames))
-            rate, times = time_pipeline(several, video, [])
-            samples["pipeline"].append(rate)
+            pace, times = time_pipeline(several, video, [])
+            samples["pipeline"].append(pace)
             stages.append(times)
             sinks: list[Sink] = [VideoSink(folder / "o.mp4", rates=lambda _: RATE), JsonLinesSink(folder / "o.jsonl")]
             samples["recording"].append(time_pipeline(several, video, sinks)[0])
         facts = (several.precision, (several.width, several.height))
-    rates = {name: np.array(values) for name, values in samples.items()}
+    rates = {name: np.array([pace.rate for pace in paces]) for name, paces in samples.items()}
+    cpu = {name: np.array([pace.cpu_ms for pace in paces]) for name, paces in samples.items()}
     return Rates(
         model,
         *facts,
@@ -139,6 +155,8 @@ def measure_rates(model: str, path: Path, video: Path, frames: int, rounds: int,
         recording=_median(rates["recording"]),
         pipeline_to_alone_latency=_median(rates["pipeline"] / rates["latency"], 3),
         pipeline_to_alone_streams=_median(rates["pipeline"] / rates["streams"], 3),
+        cpu_ms={name: _median(values) for name, values in cpu.items()},
+        cpu_pipeline_to_alone_streams=_median(cpu["streams"] / cpu["pipeline"], 3),
         stages_ms={name: _median(np.array([item[name] for item in stages]), 3) for name in stages[0]},
     )
 
@@ -195,6 +213,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--memory-frames", type=int, default=20000)
     options = parser.parse_args()
+    cv2.setNumThreads(1)  # as `br2net camera` does where inference has all cores
     shipped = Path(str(resources.files("br2net").joinpath("models")))
     paths = {name: shipped / f"{name}.onnx" for name in MODELS if (shipped / f"{name}.onnx").is_file()}
     result: dict[str, object] = {"environment": _environment()}

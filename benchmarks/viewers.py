@@ -134,16 +134,16 @@ def time_case(case: Case, backend: Backend, video: Path, frames: int) -> Sample:
     """Run the pipeline once over the file."""
     if case.awake is None:
         began = time.process_time()
-        rate, _ = time_pipeline(backend, video, [])
-        return Sample(rate, (time.process_time() - began) * 1000 / frames, 0.0)
+        pace, _ = time_pipeline(backend, video, [])
+        return Sample(pace.rate, (time.process_time() - began) * 1000 / frames, 0.0)
     page = WebPage(About((video.name,), MODEL, backend.name), WebOptions(port=0))
     try:
         with viewers(page, case):
             began = time.process_time()
-            rate, _ = time_pipeline(backend, video, [page])
+            pace, _ = time_pipeline(backend, video, [page])
             cpu_ms = (time.process_time() - began) * 1000 / frames
             to_awake = page.hub.sent - CREDIT * case.asleep
-            return Sample(rate, cpu_ms, to_awake / max(case.awake, 1) / page.hub.channel(None).sequence)
+            return Sample(pace.rate, cpu_ms, to_awake / max(case.awake, 1) / page.hub.channel(None).sequence)
     finally:
         page.close()
 

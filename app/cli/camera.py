@@ -97,6 +97,7 @@ def camera(
     is opened again until it is back. At the end it tells how many frames there were, how fast, what was dropped, and
     the latency from capture to the sinks; with --json as one object.
     """
+    import cv2
     from rich.console import Console
 
     from br2net.cli.live import (
@@ -138,6 +139,11 @@ def camera(
                 streams=STREAMS if waits else 1,  # throughput where nobody waits for a frame, else latency
             )
         )
+        if (
+            detector.backend.device == "CPU"
+        ):  # all cores are at inference: OpenCV's own threads would only get in its way
+            stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+            cv2.setNumThreads(1)
         for item in cameras:
             stack.callback(item.close)
         pipeline = Pipeline(cameras, detector.backend, options, notice=partial(tell, console))

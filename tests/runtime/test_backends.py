@@ -1,5 +1,6 @@
 """Every backend gives the same map, says what it computes in, and refuses what it cannot do."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -310,3 +311,23 @@ def test_openvino_models_of_few_threads_are_not_put_on_the_same_processor(
             pass
     pinned = [model.get_property("ENABLE_CPU_PINNING") for model in compiled]
     assert pinned[-1] is False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_signal_after_two_openvino_models_are_gone_reaches_python(tiny_onnx: Path) -> None:
+    """Each model's own core once left the thread a stack for signal handlers that was freed, and the process crashed."""
+    program = f"""
+import gc, signal
+from pathlib import Path
+from br2net.runtime import open_backend
+models = [open_backend(Path({str(tiny_onnx)!r}), "openvino") for _ in range(2)]
+while models:
+    models.pop(0).close()
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("reached")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "reached\n", "")

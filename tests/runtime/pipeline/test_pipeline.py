@@ -118,6 +118,26 @@ def test_a_source_faster_than_the_engine_gives_recent_frames_and_counts_the_othe
     assert len(sink.results) + dropped == 50
 
 
+def test_an_engine_that_cannot_keep_up_is_given_frames_evenly_and_the_summary_says_so() -> None:
+    backend = FakeBackend(paced=True)
+    with MjpegServer() as server, Camera(server.url) as camera:
+        pipeline = Pipeline([camera], backend)
+        runner = threading.Thread(target=pipeline.run)
+        runner.start()
+        server.send(jpeg(level=10))
+        backend.wait_for_call()  # from here on the engine takes no frame
+        server.send(*[jpeg(level=20)] * 300)
+        while camera.statistics.captured < 301:
+            time.sleep(0.001)
+        backend.permits.release(3)
+        pipeline.stop()
+        runner.join()
+        summary = pipeline.summary()
+    assert summary.skipped > 100
+    assert summary.dropped >= 25  # of the first thirty, before it was noticed
+    assert summary.cameras[camera.name].stride > 1
+
+
 def test_a_source_slower_than_the_engine_loses_nothing() -> None:
     with MjpegServer() as server, Camera(server.url) as camera:
         results = Pipeline([camera], FakeBackend()).results()
