@@ -74,7 +74,7 @@ def _line(duel: Duel) -> str:
         return text
     ratio = duel.ratio
     text += f"  ours {duel.ours_ms:8.2f} ms, {ratio.median:.3f} times as long ({ratio.low:.3f} to {ratio.high:.3f})"
-    return f"{text}  TOO SLOW" if duel.too_slow else text
+    return f"{text}  {'TOO SLOW' if duel.too_slow else 'too noisy to tell' if duel.is_unsure else 'as fast'}"
 
 
 def _open(chosen: argparse.Namespace, stack: ExitStack) -> list[Backend]:

@@ -34,8 +34,13 @@ class Duel:
 
     @property
     def too_slow(self) -> bool:
-        """Whether ours is slower by more than 5 %, in most of the rounds and not by chance."""
-        return self.ratio is not None and self.ratio.median > LARGEST_SLOWDOWN
+        """Whether ours is slower by more than 5 % in most rounds, and slower in nine of ten: not by chance."""
+        return self.ratio is not None and self.ratio.median > LARGEST_SLOWDOWN and self.ratio.low > 1.0
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it looks too slow and the rounds scatter too much to say so."""
+        return self.ratio is not None and self.ratio.median > LARGEST_SLOWDOWN and not self.too_slow
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.report.canvas import Canvas, Scale, legend
 
 SMALLEST_SHARE = 0.001
+DEEPEST = 5000  # how far below the highest roof the axis reaches; what lies below is drawn at its end
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 500, 66, 96, 18, 48
 
 
@@ -27,17 +28,21 @@ def roofline(rows: Sequence[Row], peaks: Peaks) -> str:
     canvas = Canvas(WIDTH, HEIGHT, "Roofline")
     reach = max(*map(_intensity, points), 2 * top / peaks.memory_bandwidth)
     x = Scale(min(map(_intensity, points)) * 0.7, reach * 1.2, LEFT, WIDTH - RIGHT, logarithmic=True)
-    y = Scale(min(rates) / 1e9 * 0.6, max(rates) / 1e9 * 1.6, HEIGHT - BOTTOM, TOP, logarithmic=True)
+    y = Scale(
+        max(min(rates) * 0.6, top / DEEPEST) / 1e9, max(rates) / 1e9 * 1.6, HEIGHT - BOTTOM, TOP, logarithmic=True
+    )
     canvas.axes(x, y, "multiply-accumulates per byte moved", "10⁹ multiply-accumulates per second")
     for bandwidth, name, kind in ((peaks.memory_bandwidth, "memory", ""), (fastest, "cache", " dashed")):
         _slope(canvas, x, y, bandwidth, top, kind)
         middle = math.sqrt(max(x.low, y.low * 1e9 / bandwidth) * top / bandwidth)
         place = (x.at(middle) - 9, y.at(middle * bandwidth / 1e9) - 5)
         canvas.text(place, f"{name}, {bandwidth / 1e9:.0f} GB/s", "end")
-    for precision, rate in roofs.items():
-        start = max(rate / fastest, x.low)
-        canvas.line((x.at(start), y.at(rate / 1e9)), (x.end, y.at(rate / 1e9)), "c5 stroke")
-        canvas.text((x.end + 6, y.at(rate / 1e9) + 4), f"{precision} {rate / 1e9:.0f}", kind="strong")
+    label_y = -math.inf
+    for precision, rate in sorted(roofs.items(), key=lambda item: item[1], reverse=True):
+        start, height = max(rate / fastest, x.low), y.at(rate / 1e9)
+        canvas.line((x.at(start), height), (x.end, height), "c5 stroke")
+        label_y = max(height + 4, label_y + 15)  # below the one before
+        canvas.text((x.end + 6, label_y), f"{precision} {rate / 1e9:.0f}", kind="strong")
     longest = max(layer.ms for layer in points)
     for index, (_, layers) in enumerate(shown):
         for layer in sorted(layers, key=lambda item: item.ms, reverse=True):
