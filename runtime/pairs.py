@@ -87,8 +87,10 @@ def read_split(path: Path) -> list[str]:
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"Cannot read the split {path}: {error}.") from error
+    except OSError as error:
+        raise DatasetError(f"Cannot read the split {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"Cannot read the split {path}: it is no text file with one stem a line.") from error
     names = [_without_image_suffix(line) for line in lines if line and not line.startswith("#")]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)

@@ -102,6 +102,8 @@ def benchmark(
         raise InputError("Name a model to measure, as `br2net benchmark mobile`, or two results with --compare.")
     if report is not None and report.exists() and not report.is_dir():
         raise InputError(f"{report} is a file; --report wants a folder.")
+    if dataset is None and (split is not None or invert_masks):
+        raise InputError("--split and --invert-masks are about the photographs of --dataset; name that too.")
     frame_size = parse_size(frame)
     assert frame_size is not None
     plan = Plan(

@@ -60,6 +60,8 @@ def train(
         raise InputError(f"There is no recipe {recipe}; there are {', '.join(RECIPES)}.")
     if positive not in ("blurred", "sharp"):
         raise InputError(f"--positive is blurred or sharp, not {positive}.")
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs starts at 1; {epochs} would train nothing.")
     chosen = RECIPES[recipe] if epochs is None else replace(RECIPES[recipe], epochs=epochs)
     job = TrainingJob(
         dataset=dataset,

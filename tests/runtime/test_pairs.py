@@ -109,6 +109,12 @@ def test_a_missing_split_is_one_sentence(tmp_path: Path) -> None:
         find_pairs(tmp_path, tmp_path / "none.txt")
 
 
+def test_a_picture_in_the_place_of_a_split_is_one_sentence_without_codecs(tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(DatasetError, match="it is no text file with one stem a line"):
+        read_split(tmp_path / "split.txt")
+
+
 def test_a_photograph_without_a_mask_is_named(tmp_path: Path) -> None:
     make_set(tmp_path, "images", "masks")
     (tmp_path / "masks" / "b.png").unlink()

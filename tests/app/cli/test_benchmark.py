@@ -96,6 +96,7 @@ def test_a_file_that_was_not_measured_ends_with_2_after_the_rest(
         (("mobile", "--iterations", "0"), "at least one"),
         (("mobile", "--batch", "many"), "whole numbers"),
         (("mobile", "--dataset", "/nowhere"), "/nowhere"),
+        (("mobile", "--split", "test.txt"), "--dataset; name that too"),
         (("mobile", "--estimate", "abacus"), "abacus"),
         (("mobile", "--size", "big"), "WxH"),
         (("mobile", "--compare", "a", "b"), "no models"),

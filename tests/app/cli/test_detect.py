@@ -109,6 +109,14 @@ def test_a_picture_that_cannot_be_written_is_named_while_the_others_go_on(
     assert "b_blur.png" in contents(tmp_path / "out")
 
 
+def test_a_file_where_a_folder_must_be_is_named(br2net: Command, folder: Path, tmp_path: Path, tiny_onnx: Path) -> None:
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    ended = br2net("detect", folder / "a.jpg", "-o", tmp_path / "taken" / "deep", "-m", tiny_onnx)
+    assert ended.code == 2
+    assert f"{tmp_path / 'taken'} is a file, not a folder." in ended.err
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
 def test_deep_grey_transparent_and_one_pixel_files_have_pictures(
     br2net: Command, tmp_path: Path, tiny_onnx: Path, photograph: Frame
 ) -> None:

@@ -40,6 +40,7 @@ def dataset(tmp_path: Path) -> Path:
         (("--recipe", "resnet"), "There is no recipe resnet; there are paper, mobile"),
         (("--positive", "motion"), "--positive is blurred or sharp, not motion."),
         (("--start", "absent.pth"), "absent.pth"),
+        (("--epochs", "0"), "--epochs starts at 1; 0 would train nothing."),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_sentence(

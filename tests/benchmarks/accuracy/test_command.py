@@ -52,6 +52,15 @@ def test_plain_output_tells_both_positive_classes_apart(command: Command, capsys
     assert "published" not in text  # these photographs are no published set
 
 
+def test_a_report_that_would_have_to_be_a_file_is_refused_before_anything_is_measured(
+    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr("br2net.benchmarks.accuracy.evaluate", lambda *_: pytest.fail("measured"))
+    assert command("--report", str(tmp_path / "taken")) == 2
+    assert "is a file; --report wants a folder." in capsys.readouterr().err
+
+
 def test_inverted_masks_turn_the_error_around(
     command: Command, dataset: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
