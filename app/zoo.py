@@ -33,6 +33,12 @@ def find_model(name: str | Path, suffix: str = ".onnx") -> Path:
     if found:
         return path
     if isinstance(name, str) and name in shipped:
-        raise ModelError(f"The shipped model {name} comes without a {suffix} file.")
+        raise ModelError(f"The shipped model {name} comes without a {suffix} file{_use_instead(suffix)}.")
     names = ", ".join(shipped) or "none"
     raise ModelError(f"{name} is neither a file nor a shipped model (those are: {names}).")
+
+
+def _use_instead(suffix: str) -> str:
+    """Which shipped models do come with such a file, as the end of a sentence."""
+    others = [name for name, path in shipped_models().items() if path.with_suffix(suffix).is_file()]
+    return f"; with one: {', '.join(others)}" if others else ""

@@ -179,9 +179,12 @@ def _type_name(element_type: int) -> str:
 
 def _fix_sizes(model: ModelProto, metadata: ModelMetadata | None) -> Shape:
     """Give open sides of the inputs a size, one image, and infer all other shapes from it; gives the first input's."""
-    default = (1, 3, metadata.height, metadata.width) if metadata else (1, 3, 320, 320)
+    height, width = (metadata.height, metadata.width) if metadata else (320, 320)
     for value in _real_inputs(model.graph):
-        for axis, item in enumerate(value.type.tensor_type.shape.dim):
+        sides = value.type.tensor_type.shape.dim
+        takes_frames = len(sides) == 4 and sides[3].dim_value == 3  # (N, H, W, 3), as --with-preprocessing
+        default = (1, height, width, 3) if takes_frames else (1, 3, height, width)
+        for axis, item in enumerate(sides):
             if not item.HasField("dim_value"):
                 item.dim_value = default[axis] if axis < 4 else 1
     had_symbols = any(item.dim_param for value in model.graph.value_info for item in value.type.tensor_type.shape.dim)

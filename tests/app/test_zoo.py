@@ -30,7 +30,7 @@ def test_a_name_finds_the_shipped_file_of_the_wanted_kind(shelf: Path) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_a_shipped_model_without_the_wanted_file_says_so() -> None:
-    with pytest.raises(ModelError, match=r"The shipped model large comes without a \.pth file"):
+    with pytest.raises(ModelError, match=r"The shipped model large comes without a \.pth file; with one: small\.$"):
         find_model("large", ".pth")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from br2net.builder import with_preprocessing
 from br2net.builder.comparison import Tolerance, packaged_photograph
+from br2net.builder.inspection import inspect_onnx
 from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.detector import Detector
 from br2net.errors import GateError, InputError, ModelError
@@ -102,6 +103,12 @@ def test_the_file_is_valid_onnx_and_keeps_its_metadata(one_file: Path) -> None:
     onnx.checker.check_model(str(one_file), full_check=True)
     keys = {entry.key: entry.value for entry in onnx.load(one_file).metadata_props}
     assert '"name": "mobile"' in keys["br2net"]
+
+
+def test_its_work_is_counted_at_a_frame_of_the_models_size(one_file: Path) -> None:
+    facts = inspect_onnx(one_file)
+    assert facts.metadata is not None
+    assert facts.counted_size == (1, facts.metadata.height, facts.metadata.width, 3)
 
 
 def test_this_runtime_says_that_the_file_is_for_others(one_file: Path) -> None:
