@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from br2net.runtime.metadata import IMAGENET, METADATA_KEY, ModelMetadata
+from tests.testbed.fixture import testbed
+
+__all__ = ["testbed"]  # one for the whole run: what was imported with it stays imported
 
 Frame = NDArray[np.uint8]
 Dimension = int | str

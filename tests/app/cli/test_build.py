@@ -11,7 +11,7 @@ from br2net.errors import Br2netError, InputError, ModelError
 from ...builder.engine import conftest as engine_fixtures
 from ...builder.engine.conftest import MakeOnnx
 
-make_onnx, testbed = engine_fixtures.make_onnx, engine_fixtures.testbed
+make_onnx = engine_fixtures.make_onnx
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ...builder.engine import conftest as engine_fixtures
 from ...builder.engine.conftest import MakeOnnx
 from .conftest import Command, Ending
 
-make_onnx, testbed, cache = engine_fixtures.make_onnx, engine_fixtures.testbed, engine_fixtures.cache
+make_onnx, cache = engine_fixtures.make_onnx, engine_fixtures.cache
 FOR_ANY = ("--for", "any")
 
 

@@ -8,9 +8,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from br2net.runtime.engine_file import EngineRecord, InputShape, Library, Profile
 from br2net.runtime.metadata import IMAGENET, METADATA_KEY, ModelMetadata
-from tests.testbed.fixture import testbed
-
-__all__ = ["testbed"]
 
 MakeOnnx = Callable[..., Path]
 

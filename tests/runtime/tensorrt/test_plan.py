@@ -7,7 +7,6 @@ import pytest
 from br2net.builder.engine import BuildOptions, build_engine
 from br2net.errors import BackendError
 from br2net.runtime.gpu import find_gpu
-from tests.builder.engine.conftest import testbed  # noqa: F401  # a fixture
 from tests.testbed import loader
 
 pytestmark = [

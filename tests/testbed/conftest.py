@@ -1,3 +1,0 @@
-from .fixture import testbed
-
-__all__ = ["testbed"]
