@@ -24,14 +24,14 @@ def written_whole(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise cannot_write(path, error) from error
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -48,7 +48,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -62,7 +62,7 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def _refusal(path: Path, error: OSError) -> InputError:
+def cannot_write(path: Path, error: OSError) -> InputError:
     """One sentence for what the system refused; a file that stands where a folder must be is named."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         blocking = next((parent for parent in path.parents if parent.is_file()), None)

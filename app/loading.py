@@ -74,7 +74,9 @@ def _gpu(device: str) -> Gpu:
     index = parse_device(device)
     first, wanted = find_gpu(), find_gpu(index)
     if first is None:
-        raise BackendError("There is no NVIDIA GPU (or driver) here; leave out the device, or say cpu.")
+        raise BackendError(
+            "There is no NVIDIA GPU (or driver) here; leave out --device and --backend tensorrt to compute on the CPU."
+        )
     if wanted is None:
         raise InputError(f"There is no GPU number {index} here; `nvidia-smi -L` lists them.")
     if wanted != first:  # TensorRT builds on the first

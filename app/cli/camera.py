@@ -104,6 +104,7 @@ def camera(
         StatusLine,
         make_cameras,
         rates_of,
+        refuse_mixed_outputs,
         refuse_sources,
         stopped_by_signals,
         summary_facts,
@@ -118,7 +119,8 @@ def camera(
     from br2net.runtime.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
 
     policy = None if drop is None else BufferPolicy(drop.value)
-    refuse_sources(sources, record, jsonl)
+    refuse_sources(sources, record, jsonl, events)
+    refuse_mixed_outputs((record, jsonl, events), (alert_images, recordings if web is not None else None))
     cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value))
     regions = tuple(parse_region(text) for text in region or ())
     watch = WatchOptions(tuple(alert or ()), events, webhook, mqtt, web, host, token, recordings)

@@ -48,6 +48,21 @@ def refuse_sources(sources: Sequence[str], *outputs: Path | None) -> None:
             raise InputError(f"{output} is a source; write to another file.")
 
 
+def refuse_mixed_outputs(files: Sequence[Path | None], folders: Sequence[Path | None]) -> None:
+    """Refuse two outputs in one file, and a file where a folder of pictures or recordings has to be.
+
+    Raises:
+        InputError: if there is such an output.
+    """
+    named = [path for path in files if path is not None and (path.is_file() or not path.exists())]
+    for place, path in enumerate(named):
+        if any(path.resolve() == other.resolve() for other in named[:place]):
+            raise InputError(f"{path} is named for two outputs; give each a file of its own.")
+    for folder in folders:
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; name a folder.")
+
+
 def rates_of(cameras: Sequence[Camera]) -> Callable[[str], float]:
     """Frames a second of a camera, by its name; known once it is open."""
     by_name = {camera.name: camera for camera in cameras}

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from br2net.errors import InputError
+from br2net.files import cannot_write
 from br2net.runtime.alerts.event import AlertEvent, DeliveryCounts
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class EventLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab", buffering=0)
         except OSError as error:
-            raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+            raise cannot_write(path, error) from error
 
     @property
     def counts(self) -> DeliveryCounts:

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from br2net.errors import InputError, SinkError
+from br2net.errors import SinkError
+from br2net.files import cannot_write
 from br2net.runtime.pipeline.result import FrameResult
 
 
@@ -49,7 +50,7 @@ class JsonLinesSink:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("wb", buffering=0)
         except OSError as error:
-            raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+            raise cannot_write(path, error) from error
         self._length = 0
 
     def write(self, result: FrameResult) -> None:

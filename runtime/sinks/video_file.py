@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import InputError, SinkError
-from br2net.files import written_whole
+from br2net.files import cannot_write, written_whole
 from br2net.runtime.images import quiet_opencv
 
 Frame = NDArray[np.uint8]
@@ -128,7 +128,7 @@ def check_video_path(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise cannot_write(path, error) from error
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"Cannot write {path}: the folder is not writable.")
 

@@ -102,6 +102,31 @@ def test_a_recording_that_cannot_be_is_refused(br2net: Command, video: Path, tin
     assert ending.code == 2 and "x.gif" in ending.err
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--jsonl", "same", "--events", "same"), "same is named for two outputs"),
+        (("--alert-images", "taken"), "taken is a file; name a folder."),
+        (("--jsonl", "taken/x.jsonl"), "taken is a file, not a folder."),
+    ],
+)
+def test_outputs_that_are_in_each_others_way_are_refused_at_the_start(
+    br2net: Command,
+    video: Path,
+    tiny_onnx: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    reason: str,
+) -> None:
+    source = video.resolve()
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("mine", encoding="utf-8")
+    ending = br2net("camera", source, "-m", tiny_onnx.resolve(), "--alert", "blurred > 0.5", *options)
+    assert ending.code == 2 and reason in ending.err
+    assert not Path("same").exists()
+
+
 def test_a_source_is_not_written_over(br2net: Command, video: Path, tiny_onnx: Path, tmp_path: Path) -> None:
     before = video.rename(tmp_path / "video.mp4").read_bytes()
     source = tmp_path / "video.mp4"
