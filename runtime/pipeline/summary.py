@@ -38,7 +38,7 @@ class Summary:
 
     Attributes:
         frames: that reached the sinks.
-        seconds: from the first of them to the last.
+        seconds: from the capture of the first of them until the last was done.
         fps: of them, a second.
         dropped: frames replaced by newer ones before they were computed, over all cameras.
         skipped: frames left out evenly, since the device did not keep up.
@@ -67,7 +67,7 @@ class Tally:
     def __init__(self) -> None:
         self._latencies = Latencies()
         self._frames = 0
-        self._first = self._last = 0.0
+        self._began = self._last = 0.0
         self._sums = (0.0, 0.0, 0.0, 0.0)
 
     @property
@@ -77,7 +77,7 @@ class Tally:
 
     def add(self, result: FrameResult, now: float) -> None:
         """Count a result that reaches the sinks at `now` (seconds of `time.perf_counter`)."""
-        self._first = self._first if self._frames else now
+        self._began = self._began if self._frames else now - result.latency_ms / 1000.0
         self._last = now
         self._frames += 1
         self._latencies.add(result.latency_ms)
@@ -91,13 +91,13 @@ class Tally:
 
     def summary(self, cameras: Mapping[str, CameraStatistics]) -> Summary:
         """Give the figures up to now."""
-        seconds = self._last - self._first
+        seconds = self._last - self._began
         every = cameras.values()
         names = ("capture_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
         return Summary(
             frames=self._frames,
             seconds=seconds,
-            fps=(self._frames - 1) / seconds if seconds > 0.0 else 0.0,
+            fps=self._frames / seconds if seconds > 0.0 else 0.0,
             dropped=sum(item.dropped for item in every),
             skipped=sum(item.skipped for item in every),
             damaged=sum(item.damaged for item in every),
