@@ -12,6 +12,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from br2net.errors import ModelError
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
+from br2net.runtime.openvino.core import shared_core
 
 Shape = tuple[int, ...]
 MULTIPLYING = ("Conv", "ConvTranspose", "MatMul", "Gemm")
@@ -212,7 +213,7 @@ def _shapes_by_openvino(path: Path, counted: Shape) -> dict[str, Shape]:
     import openvino
 
     try:
-        model = openvino.Core().read_model(path)
+        model = shared_core(openvino.Core).read_model(path)
         model.reshape(list(counted))
     except RuntimeError as error:
         raise ModelError(f"The shapes inside {path} cannot be inferred, so its work cannot be counted.") from error

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from br2net.benchmarks.latency.roofline import Copy, Peaks
+from br2net.runtime.openvino.core import shared_core
 
 CHANNELS, SIDE = 1024, 64  # of the 1x1 convolution that is the GEMM: 4.3 G multiply-accumulates
 COPY_BYTES = (*(1 << exponent for exponent in range(18, 30, 2)), 1 << 29)  # 256 KiB to 512 MiB, moved
@@ -68,7 +69,7 @@ def _openvino_gemm(precision: str, seconds: float) -> float | None:
         kernel = ops.fake_quantize(kernel, *(np.float32(value) for value in (-0.2, 0.2, -0.2, 0.2)), levels=255)
     product = ops.convolution(data, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     model = openvino.Model([ops.reduce_max(product, np.array([1, 2, 3]), True)], [image], "gemm")
-    core = openvino.Core()
+    core = shared_core(openvino.Core)
     try:
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"})
     except RuntimeError:

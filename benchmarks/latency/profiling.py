@@ -12,6 +12,7 @@ from br2net.benchmarks.latency.record import LayerTime
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.latency.work import Work
 from br2net.runtime.backend import InferenceOptions
+from br2net.runtime.openvino.core import shared_core
 
 RUNS = 10
 PRECISION_NAMES = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
@@ -41,7 +42,7 @@ def profile_openvino(
         settings["INFERENCE_PRECISION_HINT"] = hints[options.precision]
     if options.threads:
         settings |= {"INFERENCE_NUM_THREADS": options.threads, "ENABLE_CPU_PINNING": False}
-    core = openvino.Core()
+    core = shared_core(openvino.Core)
     model = core.read_model(path)
     model.reshape(list(batch.shape))
     compiled = core.compile_model(model, "CPU", settings)

@@ -126,6 +126,8 @@ class _Connection:
 
 
 class _TellingHttp(http.client.HTTPConnection):
+    """Hands its socket to `opened` once connected."""
+
     def __init__(self, *args: Any, opened: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._tell = opened
@@ -135,14 +137,8 @@ class _TellingHttp(http.client.HTTPConnection):
         self._tell(self.sock)
 
 
-class _TellingHttps(http.client.HTTPSConnection):
-    def __init__(self, *args: Any, opened: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._tell = opened
-
-    def connect(self) -> None:
-        super().connect()
-        self._tell(self.sock)
+class _TellingHttps(_TellingHttp, http.client.HTTPSConnection):
+    """The same over TLS."""
 
 
 class _HttpHandler(urllib.request.HTTPHandler):

@@ -1,5 +1,6 @@
 """Buffers, streams, events and kernels by pycuda. Their rules are in `interface`."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -19,7 +20,7 @@ NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING of cuda.h: pycuda has no name for it
 R = TypeVar("R", bound="Resource")
 
 
-class Resource:
+class Resource(ABC):
     """Something of a `PycudaDevice`: used inside its `active` block, closed once."""
 
     def __init__(self, owner: "PycudaDevice") -> None:
@@ -52,8 +53,9 @@ class Resource:
             self.owner.forget(self)
             self._free()
 
+    @abstractmethod
     def _free(self) -> None:
-        raise NotImplementedError
+        """Give it back, inside the owner's `active` block."""
 
     def __enter__(self: R) -> R:
         return self

@@ -4,6 +4,7 @@ from br2net.runtime.doctor.finding import Finding, fails, missing, unused, works
 from br2net.runtime.doctor.gpu import one_line
 from br2net.runtime.doctor.machine import Machine
 from br2net.runtime.native import Status
+from br2net.runtime.openvino.core import shared_core
 
 
 def check_openvino(machine: Machine) -> Finding:
@@ -11,7 +12,7 @@ def check_openvino(machine: Machine) -> Finding:
     line = "pip install openvino"
     try:
         openvino = machine.load("openvino")
-        core = openvino.Core()
+        core = shared_core(openvino.Core)
         devices = [f"{name} ({core.get_property(name, 'FULL_DEVICE_NAME')})" for name in core.available_devices]
     except ModuleNotFoundError:
         return missing("OpenVINO", "not installed", line)

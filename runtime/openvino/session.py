@@ -1,8 +1,6 @@
 """A model loaded by OpenVINO."""
 
 import threading
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -12,9 +10,10 @@ import numpy as np
 from br2net.errors import BackendError, InputError, MissingDependencyError
 from br2net.runtime.backend import Backend, Batch, InferenceOptions
 from br2net.runtime.model_file import read_model_file
+from br2net.runtime.openvino.core import shared_core
 
 if TYPE_CHECKING:
-    from openvino import Core, InferRequest, Model
+    from openvino import InferRequest, Model
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 NAMES = {"float": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "f16": "fp16"}
@@ -39,7 +38,7 @@ class OpenVINOBackend(Backend):
         self.concurrency = options.streams
         self._pools: dict[int, SimpleQueue[InferRequest]] = {}
         self._compiling = threading.Lock()
-        self._core = _core(openvino.Core)
+        self._core = shared_core(openvino.Core)
         if self.device.split(".")[0] not in {item.split(".")[0] for item in self._core.available_devices}:
             devices = ", ".join(self._core.available_devices) or "none"
             raise InputError(f"OpenVINO has no device {self.device} here; it has {devices}.")
@@ -96,16 +95,6 @@ class OpenVINOBackend(Backend):
         hint = request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
         name = str(hint.get_type_name() if hasattr(hint, "get_type_name") else hint)
         return NAMES.get(name, name)
-
-
-@cache
-def _core(make: "Callable[[], Core]") -> "Core":
-    """The one core of this process, never given up.
-
-    A core's CPU plugin gives the thread that loads it a stack for signal handlers, and frees that memory when the core
-    goes, perhaps while it is still the thread's: with a core for each model the next Ctrl-C ended in a segmentation fault.
-    """
-    return make()
 
 
 def _settings(options: InferenceOptions) -> dict[str, Any]:
