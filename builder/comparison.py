@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from br2net.errors import GateError, MissingDependencyError, ModelError
 from br2net.runtime.images import read_image
+from br2net.runtime.onnxruntime.rounding import rounding_source
 
 Maps = NDArray[np.float32]
 
@@ -89,7 +90,7 @@ def reference_maps(onnx: Path, batches: Sequence[Maps]) -> list[Maps]:
             "Comparing blur maps needs ONNX Runtime: `pip install onnxruntime` (or `onnxruntime-gpu`)."
         ) from error
     try:
-        session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(rounding_source(onnx), providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base class but this
         raise ModelError(f"ONNX Runtime cannot load {onnx} ({' '.join(str(error).split())}).") from error
     name = session.get_inputs()[0].name

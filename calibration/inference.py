@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from br2net.runtime.onnxruntime.rounding import with_float32_quantisers
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -19,7 +21,8 @@ def maps_of(model: "ModelProto", batches: Iterable[Batch]) -> list[Map]:
 
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    source = with_float32_quantisers(model).SerializeToString()
+    session = onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return [np.asarray(session.run(None, {name: batch})[0][0, 0], np.float32) for batch in batches]
 

@@ -8,12 +8,13 @@ import numpy as np
 from br2net.errors import BackendError, InputError, MissingDependencyError
 from br2net.runtime.backend import Backend, Batch, InferenceOptions
 from br2net.runtime.model_file import read_model_file
+from br2net.runtime.onnxruntime.rounding import rounding_source
 
 PROVIDERS = {"auto": "CPUExecutionProvider", "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class OnnxRuntimeBackend(Backend):
-    """Runs the file as it is: its precision is the file's."""
+    """Runs the file as it is: its precision is the file's, but for quantisers that would not round (see `rounding`)."""
 
     name = "onnxruntime"
 
@@ -40,7 +41,7 @@ class OnnxRuntimeBackend(Backend):
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 3
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+            self._session: Any = onnxruntime.InferenceSession(rounding_source(path), settings, providers=[provider])
         except Exception as error:  # its exceptions share no base class of their own
             raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
         used = self._session.get_providers()[0]

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.errors import InputError, ModelError
@@ -96,3 +99,15 @@ def test_what_cannot_be_served_is_one_sentence(tiny_onnx: Path, make_onnx: OnnxM
         deploy(tmp_path / "x.pth", tmp_path, ServingOptions())
     with pytest.raises(InputError, match="at least 1"):
         ServingOptions(largest_batch=0)
+
+
+def test_a_file_whose_quantisers_onnx_runtime_would_cut_is_refused(tiny_onnx: Path, tmp_path: Path) -> None:
+    model = onnx.load(tiny_onnx)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float16), "scale"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.int8), "zero"))
+    model.graph.node.append(helper.make_node("Cast", ["blur"], ["half"], to=TensorProto.FLOAT16))
+    model.graph.node.append(helper.make_node("QuantizeLinear", ["half", "scale", "zero"], ["quantised"]))
+    onnx.save(model, tmp_path / "half.onnx")
+    with pytest.raises(ModelError, match="calibrate without --remainder fp16"):
+        deploy(tmp_path / "half.onnx", tmp_path / "repository", ServingOptions())
+    assert not (tmp_path / "repository").exists()
