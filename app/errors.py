@@ -30,6 +30,10 @@ class WeightsError(InputError):
     """Pretrained weights that are missing, altered or of another layout."""
 
 
+class TrainingError(Br2netError):
+    """A training that went wrong, as by a learning rate that is too large."""
+
+
 class MissingDependencyError(Br2netError):
     """A package that this verb needs and that is not installed; the text holds the pip line that brings it."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from br2net.errors import ModelError
+from br2net.errors import ModelError, TrainingError
 from br2net.files import write_text, written_whole
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint, initialise_backbone, load_checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
@@ -173,6 +173,11 @@ class Trainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=_computes_bfloat16(self._device)):
             predictions = self._model.predict(image)
         loss = total_loss(predictions, mask, self._recipe)
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(
+                f"The loss is {float(loss.detach())} at step {self._state.step}: training has diverged. "
+                f"Start again in another folder, with a smaller learning rate; {self._job.output} keeps what was best."
+            )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)

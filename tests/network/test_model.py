@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from br2net.errors import InputError
 from br2net.network import NAMED_CONFIGS, BR2Net, BR2NetConfig
+from br2net.network.fusion import ConvFusion
 
 TINY = BR2NetConfig(backbone="mobilenet_v2", width=6, l2h_level=1, h2l_level=3)
 
@@ -126,3 +127,13 @@ def test_a_configuration_survives_json() -> None:
     assert BR2NetConfig.from_json(config.to_json()) == config
     with pytest.raises(InputError, match="unknown fields: depth"):
         BR2NetConfig.from_json('{"depth": 3}')
+
+
+def test_convolutional_fusion_is_finite_under_bfloat16_where_both_maps_are_sure() -> None:
+    fusion = ConvFusion(2)
+    maps = [torch.full((1, 1, 8, 8), 50.0) for _ in range(2)]
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = fusion([torch.cat([maps[0], -maps[0]], dim=3), torch.cat([maps[1], -maps[1]], dim=3)])
+    F.binary_cross_entropy_with_logits(fused, torch.ones_like(fused)).backward()  # type: ignore[no-untyped-call]
+    assert bool(torch.isfinite(fused).all()) and bool(fused.max() > 6.0) and bool(fused.min() < -6.0)
+    assert all(bool(torch.isfinite(item.grad).all()) for item in fusion.parameters() if item.grad is not None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from br2net.errors import DatasetError, ModelError
+from br2net.errors import DatasetError, ModelError, TrainingError
 from br2net.network import BR2NetConfig
 from br2net.training import RECIPES, TrainingJob, train
 from br2net.training.data import held_out_names, split_pairs
@@ -82,3 +82,12 @@ def test_what_comes_of_a_checkpoint_is_never_worse_than_it_on_the_held_out_photo
     second = train(harmful, start)
     assert second.figures["held_out_mae"] <= first.figures["held_out_mae"] + 1e-6
     assert "interpolation_share" in log_of(tmp_path / "second")[-1]
+
+
+def test_a_diverged_training_stops_and_says_so(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    train(small(1), job(dataset, output))
+    kept = (output / "best.pth").read_bytes()
+    with pytest.raises(TrainingError, match="The loss is inf at step 2: training has diverged"):
+        train(replace(small(2), l1_weight=float("inf")), job(dataset, output))
+    assert (output / "best.pth").read_bytes() == kept
