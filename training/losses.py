@@ -26,9 +26,9 @@ def soft_iou_loss(probability: Tensor, mask: Tensor) -> Tensor:
 def total_loss(predictions: Predictions, mask: Tensor, recipe: Recipe) -> Tensor:
     """Sum of the recipe's terms. mask: `(N, 1, H, W)`, 0..1, 1 = blurred."""
     fused = predictions.fused.float()
-    loss = binary_cross_entropy_with_logits(fused, mask)
+    loss = recipe.fused_weight * binary_cross_entropy_with_logits(fused, mask)
     for step in predictions.steps:
-        loss = loss + _step_loss(step.float(), mask, recipe)
+        loss = loss + recipe.step_weight * _step_loss(step.float(), mask, recipe)
     probability = torch.sigmoid(fused)
     if recipe.iou_weight:
         loss = loss + recipe.iou_weight * soft_iou_loss(probability, mask)

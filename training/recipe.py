@@ -19,6 +19,7 @@ class Augmentation:
         photometric: strength of brightness, contrast, gamma and colour changes; 0 for none.
         jpeg_probability, noise_probability: how often a sample is compressed again, or gets sensor noise.
         synthetic_probability: how often a sample is made from in-focus material with synthetic defocus.
+        plane_share: of these, how many show a plane that runs out of focus away from a line, as ground does.
         paste_probability: how often its in-focus subject is put before another photograph, defocused half the time.
         halves_probability: how often a part of another photograph stands beside it.
     """
@@ -32,6 +33,7 @@ class Augmentation:
     jpeg_probability: float = 0.25
     noise_probability: float = 0.25
     synthetic_probability: float = 0.15
+    plane_share: float = 0.0
     paste_probability: float = 0.0
     halves_probability: float = 0.0
 
@@ -58,6 +60,7 @@ class Recipe:
         optimizer: `adamw` with a one-cycle schedule, or `sgd` with momentum 0.9 and poly decay 0.9 (paper).
         backbone_lr, head_lr: largest learning rates.
         supervision: whether steps are compared at the `input` size (paper) or at their `native` one (cheaper).
+        step_weight, fused_weight: weights of the cross-entropy of each step, and of the fused map (1 in the paper).
         iou_weight, l1_weight: weights of the soft IoU and the absolute error of the fused map.
         ema_decay: of the running average of the weights, which is what is kept; 0 for none.
         chooses_fusion: choose the weights of the fusion on the held-out photographs in the end (see `fusion`).
@@ -77,6 +80,8 @@ class Recipe:
     head_lr: float = 2e-3
     weight_decay: float = 1e-2
     supervision: Literal["native", "input"] = "native"
+    step_weight: float = 1.0
+    fused_weight: float = 1.0
     iou_weight: float = 1.0
     l1_weight: float = 0.5
     ema_decay: float = 0.998
@@ -154,6 +159,32 @@ MOBILE_REFINE = replace(
     augmentation=replace(VARIED, smallest_crop=0.7),
 )
 
+EVEN_WEIGHTS = (0.3, 0.8, 0.8, 0.8, 0.8, 0.3, 0.8, 0.8, 0.8, 0.8)
+"""Fusion weights to train with: the sum of all steps is what is asked for, each pathway's start less."""
+
+
+def fused_first(recipe: Recipe) -> Recipe:
+    """The same recipe with the fused map's terms above those of the single steps."""
+    return replace(recipe, step_weight=0.3, fused_weight=2.0, iou_weight=2.0, l1_weight=1.0)
+
+
+MOBILE_PLANES = replace(
+    fused_first(MOBILE),
+    name="mobile-planes",
+    config=replace(MOBILE.config, fusion_weights=(0.0, 1.0, 1.5, 1.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0)),
+    phases=(Phase(0.5, (256, 288)), Phase(0.8, (288, 320)), Phase(1.0, (352, 384))),
+    epochs=60,
+    augmentation=Augmentation(
+        smallest_crop=0.6,
+        aspect_jitter=1.5,
+        whole_probability=0.4,
+        rotation_degrees=4.0,
+        synthetic_probability=0.3,
+        plane_share=0.65,
+        paste_probability=0.1,
+    ),
+)
+
 ABLATION = replace(
     MOBILE,
     name="ablation",
@@ -166,7 +197,7 @@ ABLATION = replace(
 TRIALS = replace(ABLATION, name="trials")
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
+    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_PLANES, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
 }
 """Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from br2net.files import write_text
 from br2net.network import BR2Net
-from br2net.training.recipe import Recipe
+from br2net.training.recipe import EVEN_WEIGHTS, Recipe, fused_first
 from br2net.training.trainer import TrainingJob, train
 
 RESULTS = "variants.json"
@@ -53,6 +53,9 @@ def trial_variants(base: Recipe) -> dict[str, Recipe]:
     return {
         "base": base,
         "backbone-rate-halved": replace(base, backbone_lr=base.backbone_lr / 2),
+        "mild-crops": replace(base, augmentation=replace(varied, smallest_crop=0.7, whole_probability=0.4)),
+        "with-planes": replace(base, augmentation=replace(varied, synthetic_probability=0.25, plane_share=0.65)),
+        "fused-first": _with_network(fused_first(base), {"fusion_weights": EVEN_WEIGHTS}),
         "with-collage": replace(base, augmentation=replace(varied, paste_probability=0.2, halves_probability=0.1)),
         "without-synthetic": replace(base, augmentation=replace(varied, synthetic_probability=0.0)),
         "cross-entropy-alone": replace(base, iou_weight=0.0, l1_weight=0.0),
@@ -60,7 +63,6 @@ def trial_variants(base: Recipe) -> dict[str, Recipe]:
         "width-16": _with_network(base, {"width": 16}),
         "width-48": _with_network(base, {"width": 48}),
         "l2h-at-1-8": _with_network(base, {"l2h_level": 2}),
-        "mild-crops": replace(base, augmentation=replace(varied, smallest_crop=0.7, whole_probability=0.4)),
         "h2l-at-1-32": _with_network(base, {"h2l_level": 4}),
     }
 

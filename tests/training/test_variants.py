@@ -42,6 +42,11 @@ def test_each_variant_changes_one_thing(name: str) -> None:
 TOGETHER = {
     "iou_weight": "losses",
     "l1_weight": "losses",
+    "step_weight": "losses",
+    "fused_weight": "losses",
+    "fusion_weights": "losses",
+    "plane_share": "synthetic",
+    "synthetic_probability": "synthetic",
     "paste_probability": "collage",
     "halves_probability": "collage",
     "smallest_crop": "crops",
