@@ -1,6 +1,7 @@
 """What a calibration leaves behind: its cache, its files, and nothing where it was interrupted or refused."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from br2net.calibration import CalibrationOptions, GateLimits, Outcome, RefusedError, SetRequest, gather
 from br2net.calibration import calibrate as run
 from br2net.calibration import pipeline as pipeline_module
+from br2net.calibration.inference import maps_of
 from br2net.runtime.model_file import read_model_file
 
 
@@ -118,3 +121,17 @@ def test_with_a_float16_remainder_scales_are_float16_and_the_gate_sees_that_file
     assert outcome.gate.difference == pytest.approx(outcome.methods["mse"].difference, rel=0.5)
     assert outcome.gate.difference <= 0.01
     assert outcome.openvino is not None and outcome.openvino.difference <= 0.01
+
+
+def test_a_file_that_holds_by_onnx_runtime_alone_is_refused_and_says_so(
+    model: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inverted(path: Path, batches: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        return [1.0 - found for found in maps_of(onnx.load(path), batches)]
+
+    monkeypatch.setattr(pipeline_module, "check_by_openvino", inverted)
+    with pytest.raises(RefusedError, match=r"by OpenVINO, maps differ .* By ONNX Runtime the limits hold"):
+        calibrate(model, photo_folder, tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()
+    outcome = calibrate(model, photo_folder, tmp_path / "x.onnx", CalibrationOptions(accept_drift=True))
+    assert outcome.broken and (tmp_path / "x.onnx").is_file()
