@@ -10,7 +10,7 @@ from pathlib import Path
 
 from br2net.files import write_text
 from br2net.network import BR2Net
-from br2net.training.recipe import EVEN_WEIGHTS, Recipe, fused_first
+from br2net.training.recipe import EVEN_WEIGHTS, Phase, Recipe, fused_first
 from br2net.training.trainer import TrainingJob, train
 
 RESULTS = "variants.json"
@@ -64,6 +64,7 @@ def trial_variants(base: Recipe) -> dict[str, Recipe]:
         "width-48": _with_network(base, {"width": 48}),
         "l2h-at-1-8": _with_network(base, {"l2h_level": 2}),
         "h2l-at-1-32": _with_network(base, {"h2l_level": 4}),
+        "input-384": replace(base, phases=(Phase(1.0, (384,)),), size=384),
     }
 
 

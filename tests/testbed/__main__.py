@@ -65,7 +65,7 @@ def rows(folder: Path) -> Iterator[Row]:
     yield row(source, "restructured", "fp32", targets=("sm86", "sm89", "sm120"))
     source = bench.export("mobile", "any", 384, any_size=True, batch=None)
     yield row(source, "restructured", "fp32", "1:2:4", "256x256:384x384:640x640")
-    for name in ("mobile", "mobile-fp16"):
+    for name in ("mobile", "mobile-fp16", "mobile-int8"):
         shipped = folder / f"shipped-{name}.onnx"
         shipped.write_bytes(find_model(name).read_bytes())
         yield row(shipped, "as shipped", name.partition("-")[2] or "fp32", "1:1:8", "384x384")

@@ -45,6 +45,8 @@ TOGETHER = {
     "step_weight": "losses",
     "fused_weight": "losses",
     "fusion_weights": "losses",
+    "phases": "input",
+    "size": "input",
     "plane_share": "synthetic",
     "synthetic_probability": "synthetic",
     "paste_probability": "collage",
