@@ -19,7 +19,7 @@ from br2net.runtime.preprocessing import preprocess
 from br2net.training.augment import geometry, in_focus_box, photometry
 from br2net.training.collage import paste_subject, side_by_side
 from br2net.training.recipe import Augmentation
-from br2net.training.synthetic import compose, defocus, defocus_plane, random_plane
+from br2net.training.synthetic import compose, defocus
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.float32]
@@ -143,7 +143,7 @@ class BatchMaker:
         return side_by_side(*parts, share=float(self._rng.uniform(0.25, 0.75)), rows=bool(self._rng.random() < 0.5))
 
     def _synthetic(self, sample: Sample, size: int) -> tuple[Image, Mask]:
-        """In-focus material, sharp everywhere, blurred everywhere, with one layer blurred, or as a plane."""
+        """In-focus material, sharp everywhere, blurred everywhere, or with one layer blurred."""
         rng = self._rng
         if self._sharp and rng.random() < 0.5:
             source = self._sharp[int(rng.integers(len(self._sharp)))]
@@ -153,8 +153,6 @@ class BatchMaker:
                 return self._varied(sample, size)
             source = Sample(box.of(sample.image), box.of(sample.mask), sample.name)
         image, mask = self._varied(source, size)
-        if self._settings.plane_share and rng.random() < self._settings.plane_share:
-            return defocus_plane(image, random_plane(size, rng))
         kind = rng.random()
         radius = float(rng.uniform(2.0, 8.0)) * size / 320
         if kind < 0.4:

@@ -19,7 +19,6 @@ class Augmentation:
         photometric: strength of brightness, contrast, gamma and colour changes; 0 for none.
         jpeg_probability, noise_probability: how often a sample is compressed again, or gets sensor noise.
         synthetic_probability: how often a sample is made from in-focus material with synthetic defocus.
-        plane_share: of these, how many show a plane that runs out of focus away from a line, as ground does.
         paste_probability: how often its in-focus subject is put before another photograph, defocused half the time.
         halves_probability: how often a part of another photograph stands beside it.
     """
@@ -33,7 +32,6 @@ class Augmentation:
     jpeg_probability: float = 0.25
     noise_probability: float = 0.25
     synthetic_probability: float = 0.15
-    plane_share: float = 0.0
     paste_probability: float = 0.0
     halves_probability: float = 0.0
 
@@ -168,23 +166,6 @@ def fused_first(recipe: Recipe) -> Recipe:
     return replace(recipe, step_weight=0.3, fused_weight=2.0, iou_weight=2.0, l1_weight=1.0)
 
 
-MOBILE_PLANES = replace(
-    fused_first(MOBILE),
-    name="mobile-planes",
-    config=replace(MOBILE.config, fusion_weights=(0.0, 1.0, 1.5, 1.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0)),
-    phases=(Phase(0.5, (256, 288)), Phase(0.8, (288, 320)), Phase(1.0, (352, 384))),
-    epochs=60,
-    augmentation=Augmentation(
-        smallest_crop=0.6,
-        aspect_jitter=1.5,
-        whole_probability=0.4,
-        rotation_degrees=4.0,
-        synthetic_probability=0.3,
-        plane_share=0.65,
-        paste_probability=0.1,
-    ),
-)
-
 ABLATION = replace(
     MOBILE,
     name="ablation",
@@ -197,7 +178,7 @@ ABLATION = replace(
 TRIALS = replace(ABLATION, name="trials")
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_PLANES, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
+    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
 }
 """Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release.
 

@@ -54,7 +54,6 @@ def trial_variants(base: Recipe) -> dict[str, Recipe]:
         "base": base,
         "backbone-rate-halved": replace(base, backbone_lr=base.backbone_lr / 2),
         "mild-crops": replace(base, augmentation=replace(varied, smallest_crop=0.7, whole_probability=0.4)),
-        "with-planes": replace(base, augmentation=replace(varied, synthetic_probability=0.25, plane_share=0.65)),
         "fused-first": _with_network(fused_first(base), {"fusion_weights": EVEN_WEIGHTS}),
         "with-collage": replace(base, augmentation=replace(varied, paste_probability=0.2, halves_probability=0.1)),
         "without-synthetic": replace(base, augmentation=replace(varied, synthetic_probability=0.0)),

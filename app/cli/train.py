@@ -19,10 +19,7 @@ def train(
         "runs/mobile"
     ),
     recipe: Annotated[
-        str,
-        typer.Option(
-            help="Named recipe: mobile, mobile-planes, mobile-varied, mobile-refine, paper, ablation or trials."
-        ),
+        str, typer.Option(help="Named recipe: mobile, mobile-varied, mobile-refine, paper, ablation or trials.")
     ] = "mobile",
     split: Annotated[Path | None, typer.Option(help="List of the photographs to use, one stem a line.")] = None,
     positive: Annotated[str, typer.Option(help="What white means in the masks: blurred or sharp.")] = "blurred",

@@ -47,8 +47,6 @@ TOGETHER = {
     "fusion_weights": "losses",
     "phases": "input",
     "size": "input",
-    "plane_share": "synthetic",
-    "synthetic_probability": "synthetic",
     "paste_probability": "collage",
     "halves_probability": "collage",
     "smallest_crop": "crops",
