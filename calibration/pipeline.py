@@ -116,9 +116,10 @@ class Outcome:
     @property
     def broken(self) -> tuple[str, ...]:
         """Limits that do not hold for the file, by ONNX Runtime or by OpenVINO, one clause each."""
-        return tuple(
-            self.limits.broken_by(self.gate) or (self.limits.broken_by(self.openvino) if self.openvino else ())
-        )
+        broken = tuple(self.limits.broken_by(self.gate))
+        if broken or self.openvino is None:
+            return broken
+        return tuple(f"by OpenVINO {clause}" for clause in self.limits.broken_by(self.openvino))
 
 
 class RefusedError(GateError):
@@ -205,6 +206,9 @@ class _Run:
             sensitivity = self._sensitivity(quantiser)
         if broken and options.auto:
             kept = keep_least(sensitivity, kept, lambda nodes: self._holds(quantiser, nodes)) or kept
+            sensitivity = tuple(
+                replace(item, stays=frozenset(kept).issuperset(item.group.nodes)) for item in sensitivity
+            )
         int8 = self._int8(quantiser, kept)
         maps = maps_of(int8, self._gate_batches)
         gate = compare(self._gate_images, maps, self._references)
@@ -237,7 +241,7 @@ class _Run:
     def _refuse_by_openvino(self, outcome: Outcome) -> None:
         if outcome.broken and not self._options.accept_drift:
             raise RefusedError(
-                f"{self._output} is not written: by OpenVINO, {' and '.join(outcome.broken)}. By ONNX Runtime the limits "
+                f"{self._output} is not written: {' and '.join(outcome.broken)}. By ONNX Runtime the limits "
                 "hold, so what adds the rest is how OpenVINO computes here what is not INT8 (in bfloat16 on many "
                 "processors); --accept-drift writes the file as it is.",
                 outcome,

@@ -37,7 +37,7 @@ class Sensitivity:
 
     Attributes:
         group: the layers.
-        stays: whether all of it is float32 in the file anyway.
+        stays: whether all of it is float32 in the file.
         alone: the drift when only it is INT8.
         kept: the drift when it is float32 too, besides those that stay so.
         as_it_is: the drift when none but those that stay so are; the same for all groups.
