@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from br2net.cli.options import DeviceOption, JsonOption, parse_size
+from br2net.cli.options import DeviceOption, JsonOption, check_report, parse_size
 
 WIDTH = 128  # of the table: a file or a pipe has no width of its own
 
@@ -100,8 +100,7 @@ def benchmark(
         return
     if not files:
         raise InputError("Name a model to measure, as `br2net benchmark mobile`, or two results with --compare.")
-    if report is not None and report.exists() and not report.is_dir():
-        raise InputError(f"{report} is a file; --report wants a folder.")
+    check_report(report)
     if dataset is None and (split is not None or invert_masks):
         raise InputError("--split and --invert-masks are about the photographs of --dataset; name that too.")
     frame_size = parse_size(frame)

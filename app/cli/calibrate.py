@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from br2net.cli.options import JsonOption
+from br2net.cli.options import JsonOption, check_report
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -89,6 +89,7 @@ def calibrate(
         raise InputError(f"{output} must end in .onnx.")
     if sensitivity not in (None, "layer", "block"):
         raise InputError(f"--sensitivity is layer or block, not {sensitivity}.")
+    check_report(report)
     options = CalibrationOptions(
         methods=METHODS if method == "all" else (method,),  # type: ignore[arg-type]  # checked there
         keep=_kept(keep),

@@ -14,6 +14,7 @@ from br2net.cli.options import (
     ModelOption,
     PrecisionOption,
     SizeOption,
+    check_report,
     parse_size,
 )
 
@@ -77,8 +78,7 @@ def evaluate(
     from br2net.zoo import find_model
 
     positive_class = _positive(positive)
-    if report is not None and report.exists() and not report.is_dir():
-        raise InputError(f"{report} is a file; --report wants a folder.")
+    check_report(report)
     pairs = find_pairs(dataset, split, invert_masks)
     if all_sharp is not None and not all_sharp.is_dir():
         raise InputError(f"There is no folder {all_sharp}.")

@@ -1,6 +1,7 @@
 """Options that several verbs share, and how their texts are read."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,3 +30,13 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise InputError(f"A size is written WxH, as 640x384; {text!r} is not.")
     return int(match[1]), int(match[2])
+
+
+def check_report(folder: Path | None) -> None:
+    """Refuse a file where `--report` wants a folder, before anything is measured.
+
+    Raises:
+        InputError: if it is one.
+    """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; --report wants a folder.")

@@ -148,6 +148,17 @@ def test_a_report_is_written_also_where_the_file_is_refused(
     assert "br2net calibrate" in page
 
 
+def test_a_report_that_would_have_to_be_a_file_is_refused_before_anything_is_calibrated(
+    br2net: Command, model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    ending = br2net(
+        "calibrate", model, "-o", tmp_path / "x.onnx", "--images", photo_folder, "--report", tmp_path / "taken"
+    )
+    assert (ending.code, ending.err) == (2, f"br2net: {tmp_path / 'taken'} is a file; --report wants a folder.\n")
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_none_kept_makes_every_layer_int8(br2net: Command, model: Path, photo_folder: Path, tmp_path: Path) -> None:
     options = ("--images", photo_folder, "--keep", "none", "--json")
     facts = json.loads(br2net("calibrate", model, "-o", tmp_path / "x.onnx", *options).out)
