@@ -206,9 +206,7 @@ class _Run:
             sensitivity = self._sensitivity(quantiser)
         if broken and options.auto:
             kept = keep_least(sensitivity, kept, lambda nodes: self._holds(quantiser, nodes)) or kept
-            sensitivity = tuple(
-                replace(item, stays=frozenset(kept).issuperset(item.group.nodes)) for item in sensitivity
-            )
+            sensitivity = tuple(replace(item, stays=set(item.group.nodes) <= kept) for item in sensitivity)
         int8 = self._int8(quantiser, kept)
         maps = maps_of(int8, self._gate_batches)
         gate = compare(self._gate_images, maps, self._references)

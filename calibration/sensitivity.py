@@ -40,7 +40,7 @@ class Sensitivity:
         stays: whether all of it is float32 in the file.
         alone: the drift when only it is INT8.
         kept: the drift when it is float32 too, besides those that stay so.
-        as_it_is: the drift when none but those that stay so are; the same for all groups.
+        as_it_is: the drift before `--auto` chose any more to stay; the same for all groups.
     """
 
     group: Group

@@ -41,9 +41,8 @@ class ConvFusion(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps: logit maps `(N, 1, H, W)`; gives logits of the same shape, within ±12."""
-        fused = self.relu(
-            self.conv(torch.sigmoid(torch.cat(maps, dim=1)))
-        ).float()  # in bfloat16 the cut at 1 would be 1
+        fused = self.relu(self.conv(torch.sigmoid(torch.cat(maps, dim=1))))
+        fused = fused.float()  # in bfloat16 the cut just below 1 would be 1
         smallest = float(torch.sigmoid(torch.tensor(-LARGEST_LOGIT)))
         fused = fused.clamp(smallest, 1.0 - smallest)
         return torch.log(fused) - torch.log1p(-fused)

@@ -157,15 +157,6 @@ MOBILE_REFINE = replace(
     augmentation=replace(VARIED, smallest_crop=0.7),
 )
 
-EVEN_WEIGHTS = (0.3, 0.8, 0.8, 0.8, 0.8, 0.3, 0.8, 0.8, 0.8, 0.8)
-"""Fusion weights to train with: the sum of all steps is what is asked for, each pathway's start less."""
-
-
-def fused_first(recipe: Recipe) -> Recipe:
-    """The same recipe with the fused map's terms above those of the single steps."""
-    return replace(recipe, step_weight=0.3, fused_weight=2.0, iou_weight=2.0, l1_weight=1.0)
-
-
 ABLATION = replace(
     MOBILE,
     name="ablation",

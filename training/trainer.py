@@ -1,6 +1,7 @@
 """The trainer: resumable, with progress, logs, a running average of the weights and a held-out check."""
 
 import json
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -173,9 +174,10 @@ class Trainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=_computes_bfloat16(self._device)):
             predictions = self._model.predict(image)
         loss = total_loss(predictions, mask, self._recipe)
-        if not bool(torch.isfinite(loss)):
+        value = float(loss.detach())
+        if not math.isfinite(value):
             raise TrainingError(
-                f"The loss is {float(loss.detach())} at step {self._state.step}: training has diverged. "
+                f"The loss is {value} at step {self._state.step}: training has diverged. "
                 f"Start again in another folder, with a smaller learning rate; {self._job.output} keeps what was best."
             )
         self._optimizer.zero_grad(set_to_none=True)
@@ -183,7 +185,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)
         self._optimizer.step()
         self._average.update(self._model)
-        return float(loss.detach())
+        return value
 
     def _check(self, loss: float, share: float) -> None:
         """Measure the averaged weights on the held-out photographs, keep them if they are the best, and save the state."""

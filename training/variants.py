@@ -10,10 +10,11 @@ from pathlib import Path
 
 from br2net.files import write_text
 from br2net.network import BR2Net
-from br2net.training.recipe import EVEN_WEIGHTS, Phase, Recipe, fused_first
+from br2net.training.recipe import Phase, Recipe
 from br2net.training.trainer import TrainingJob, train
 
 RESULTS = "variants.json"
+EVEN_WEIGHTS = (0.3, 0.8, 0.8, 0.8, 0.8, 0.3, 0.8, 0.8, 0.8, 0.8)  # all steps count, each pathway's start less
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,12 @@ def ablation_variants(full: Recipe) -> dict[str, Recipe]:
 def trial_variants(base: Recipe) -> dict[str, Recipe]:
     """The base recipe first, then one choice changed each time."""
     varied = base.augmentation
+    every_step = _with_network(base, {"fusion_weights": EVEN_WEIGHTS})
     return {
         "base": base,
         "backbone-rate-halved": replace(base, backbone_lr=base.backbone_lr / 2),
         "mild-crops": replace(base, augmentation=replace(varied, smallest_crop=0.7, whole_probability=0.4)),
-        "fused-first": _with_network(fused_first(base), {"fusion_weights": EVEN_WEIGHTS}),
+        "fused-first": replace(every_step, step_weight=0.3, fused_weight=2.0, iou_weight=2.0, l1_weight=1.0),
         "with-collage": replace(base, augmentation=replace(varied, paste_probability=0.2, halves_probability=0.1)),
         "without-synthetic": replace(base, augmentation=replace(varied, synthetic_probability=0.0)),
         "cross-entropy-alone": replace(base, iou_weight=0.0, l1_weight=0.0),

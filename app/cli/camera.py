@@ -141,9 +141,8 @@ def camera(
                 streams=STREAMS if waits else 1,  # throughput where nobody waits for a frame, else latency
             )
         )
-        if (
-            detector.backend.device == "CPU"
-        ):  # all cores are at inference: OpenCV's own threads would only get in its way
+        if detector.backend.device == "CPU":
+            # all cores are at inference: OpenCV's own threads would only get in its way
             stack.callback(cv2.setNumThreads, cv2.getNumThreads())
             cv2.setNumThreads(1)
         for item in cameras:

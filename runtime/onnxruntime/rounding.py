@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, TensorProto
 
 
 def rounding_source(path: Path) -> str | bytes:
@@ -23,13 +23,19 @@ def rounding_source(path: Path) -> str | bytes:
     return str(path) if wide is model else wide.SerializeToString()
 
 
+def quantises_float16(model: "ModelProto") -> bool:
+    """Whether a QuantizeLinear of the model reads a float16 tensor, as with a remainder in float16."""
+    halves = _float16_constants(model)
+    return any(node.op_type == "QuantizeLinear" and node.input[1] in halves for node in model.graph.node)
+
+
 def with_float32_quantisers(model: "ModelProto") -> "ModelProto":
     """A copy in which each QuantizeLinear of a float16 tensor casts it to float32 first; the model itself if it has none."""
     from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-    halves = {item.name: item for item in model.graph.initializer if item.data_type == TensorProto.FLOAT16}
-    if not any(node.op_type == "QuantizeLinear" and node.input[1] in halves for node in model.graph.node):
+    if not quantises_float16(model):
         return model
+    halves = _float16_constants(model)
     result = ModelProto()
     result.CopyFrom(model)
     nodes: list[NodeProto] = []
@@ -45,3 +51,9 @@ def with_float32_quantisers(model: "ModelProto") -> "ModelProto":
     del result.graph.node[:]
     result.graph.node.extend(nodes)
     return result
+
+
+def _float16_constants(model: "ModelProto") -> "dict[str, TensorProto]":
+    from onnx import TensorProto
+
+    return {item.name: item for item in model.graph.initializer if item.data_type == TensorProto.FLOAT16}

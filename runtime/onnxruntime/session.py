@@ -37,11 +37,12 @@ class OnnxRuntimeBackend(Backend):
         if provider is None or provider not in onnxruntime.get_available_providers():
             devices = ", ".join(key for key in PROVIDERS if PROVIDERS[key] in onnxruntime.get_available_providers())
             raise InputError(f"ONNX Runtime has no device {options.device} here; it has {devices}.")
+        source = rounding_source(path) if self.precision == "int8" else str(path)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 3
         try:
-            self._session: Any = onnxruntime.InferenceSession(rounding_source(path), settings, providers=[provider])
+            self._session: Any = onnxruntime.InferenceSession(source, settings, providers=[provider])
         except Exception as error:  # its exceptions share no base class of their own
             raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
         used = self._session.get_providers()[0]

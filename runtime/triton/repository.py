@@ -13,7 +13,7 @@ from br2net.errors import InputError, ModelError
 from br2net.files import write_text, written_whole
 from br2net.runtime.engine_file import read_record
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata, sha256_of
-from br2net.runtime.onnxruntime.rounding import with_float32_quantisers
+from br2net.runtime.onnxruntime.rounding import quantises_float16
 
 BackendName = Literal["onnxruntime", "tensorrt", "python"]
 FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan", "python": "model.onnx"}
@@ -173,7 +173,7 @@ def _onnx(model: Path, options: ServingOptions) -> Served:
         raise ModelError(f"There is no file {model}.") from None
     except (DecodeError, OSError, ValueError) as error:
         raise ModelError(f"{model} is not an ONNX file, or it is damaged.") from error
-    if with_float32_quantisers(graph) is not graph:
+    if quantises_float16(graph):
         raise ModelError(
             f"{model} quantises float16 tensors, which ONNX Runtime in Triton would round wrongly; "
             "calibrate without --remainder fp16, or deploy an engine built from it."
