@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from typing import Any, cast
 
 import typer
 
@@ -34,6 +35,9 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
+USAGE_ERROR = cast(
+    "type[Exception]", typer.BadParameter.__base__
+)  # click's UsageError, wherever the installed Typer keeps it
 VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, deploy, doctor)
 
 app = typer.Typer(
@@ -92,7 +96,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be valid text
     try:
-        app(prog_name="br2net")
+        code = app(prog_name="br2net", standalone_mode=False)
+    except USAGE_ERROR as error:
+        sys.exit(_refused(error))
     except Br2netError as error:
         typer.echo(f"br2net: {error}", err=True)
         sys.exit(error.exit_code)
@@ -108,3 +114,14 @@ def main() -> None:
     except MemoryError:
         typer.echo("br2net: there is not enough memory for this.", err=True)
         sys.exit(Br2netError.exit_code)
+    sys.exit(code)
+
+
+def _refused(error: Any) -> int:
+    """Say in one sentence why the arguments cannot be used; where there were none, the help is the answer."""
+    if error.ctx is not None and type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx is not None else "br2net"
+        typer.echo(f"br2net: {error.format_message().rstrip('.')}; `{command} --help` tells what there is.", err=True)
+    return int(error.exit_code)

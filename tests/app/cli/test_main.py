@@ -34,12 +34,28 @@ def test_the_version_is_printed_with_how_it_was_built(br2net: Command) -> None:
     assert kernels.startswith("CUDA kernels: sm_" if built.fatbin_architectures else "CUDA kernels: none: ")
 
 
-@pytest.mark.parametrize("arguments", [("telescope",), ("detect",), ("detect", "x.jpg", "--nonsense")])
-def test_wrong_use_ends_with_2_and_no_traceback(br2net: Command, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "reason", "command"),
+    [
+        (("telescope",), "No such command 'telescope'", "br2net"),
+        (("detect",), "Missing argument 'IMAGE…'", "br2net detect"),
+        (("detect", "x.jpg", "--nonsense"), "No such option: --nonsense", "br2net detect"),
+        (("benchmark", "x.onnx", "--iterations", "many"), "Invalid value for '--iterations'", "br2net benchmark"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_one_sentence(
+    br2net: Command, arguments: tuple[str, ...], reason: str, command: str
+) -> None:
     ended = br2net(*arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert "Usage: br2net" in ended.err
-    assert "Traceback" not in ended.err
+    assert ended.err.startswith("br2net: ") and ended.err.count("\n") == 1
+    assert reason in ended.err and f"`{command} --help`" in ended.err
+
+
+def test_no_arguments_print_the_help(br2net: Command) -> None:
+    ended = br2net()
+    assert ended.code == 2 and "Usage: br2net" in ended.out + ended.err
+    assert all(verb in ended.out + ended.err for verb in ("detect", "camera", "doctor"))
 
 
 @pytest.mark.parametrize(
