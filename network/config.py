@@ -10,6 +10,7 @@ Backbone = Literal["resnext101_32x4d", "resnext50_32x4d", "vgg16", "mobilenet_v2
 Pathways = Literal["both", "l2h", "h2l"]
 Fusion = Literal["mean", "conv"]
 BackboneNorm = Literal["batch", "folded"]
+LARGEST_RADIUS = 16  # of the guided filter: a window of 33, which every runtime can pool
 STEPS = 5  # logit maps of a pathway: its start and four RLRMs
 
 
@@ -29,6 +30,7 @@ class BR2NetConfig:
         fusion_weights: of a `mean`. Two: of the last logit map of L2H and of H2L; half each is the release's. Ten: of the
             five maps of L2H, then of the five of H2L; what comes after a pathway's last map with a weight is left out
             of the inference form. The trainer chooses ten on held-out photographs.
+        guided_radius: of the guided filter after the fusion, in pixels at a quarter of the input size; 0 for no filter.
         l2h_level, h2l_level: index into F1..F5 (0..4) of the map whose size the pathway works at.
     """
 
@@ -40,6 +42,7 @@ class BR2NetConfig:
     attention: bool = True
     fusion: Fusion = "mean"
     fusion_weights: tuple[float, ...] = (0.5, 0.5)
+    guided_radius: int = 0
     l2h_level: int = 0
     h2l_level: int = 4
 
@@ -50,6 +53,8 @@ class BR2NetConfig:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it can be {', '.join(get_args(choice))}.")
         if self.width < 1 or not 0 <= self.l2h_level <= 4 or not 0 <= self.h2l_level <= 4:
             raise InputError("width must be at least 1, and l2h_level and h2l_level must lie in 0..4.")
+        if not 0 <= self.guided_radius <= LARGEST_RADIUS:
+            raise InputError(f"guided_radius must lie in 0..{LARGEST_RADIUS}, not {self.guided_radius}.")
         if len(self.fusion_weights) not in (2, 2 * STEPS):
             raise InputError(f"fusion_weights are 2 or {2 * STEPS} numbers, not {len(self.fusion_weights)}.")
 

@@ -1,9 +1,31 @@
-"""Fusion of the two pathways at the size of the input."""
+"""Fusion of the two pathways at the size of the input, or at a quarter of it where a guided filter follows."""
 
 import torch
 from torch import Tensor, nn
 
+from br2net.network.guided_filter import GuidedFilter
+from br2net.network.resampling import resize
+
 LARGEST_LOGIT = 12.0
+
+
+def fuse(maps: list[Tensor], image: Tensor, fusion: nn.Module, guided_filter: GuidedFilter | None) -> Tensor:
+    """Logits of the whole network, `(N, 1, H, W)`.
+
+    Args:
+        maps: one logit map of each pathway, `(N, 1, h, w)` of any size.
+        image: the photograph, normalised, `(N, 3, H, W)`.
+        fusion: `MeanFusion` or `ConvFusion`.
+        guided_filter: filters the fused map, which is then made at the guide's size; None for none.
+    """
+    if guided_filter is None:
+        size = (image.shape[-2], image.shape[-1])
+        fused: Tensor = fusion([resize(map_, size) for map_ in maps])
+        return fused
+    guide = guided_filter.guide(image)
+    size = (guide.shape[-2], guide.shape[-1])
+    filtered: Tensor = guided_filter(fusion([resize(map_, size) for map_ in maps]), guide, image)
+    return filtered
 
 
 def weighted(maps: list[Tensor], weights: tuple[float, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""BR²Net: backbone, CAM on each feature map, two pathways, fusion."""
+"""BR²Net: backbone, CAM on each feature map, two pathways, fusion, and a guided filter where the network has one."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from br2net.network.attention import ChannelAttention
 from br2net.network.backbones import build_backbone
 from br2net.network.config import BR2NetConfig
-from br2net.network.fusion import ConvFusion, MeanFusion, weighted
+from br2net.network.fusion import ConvFusion, MeanFusion, fuse, weighted
+from br2net.network.guided_filter import GuidedFilter
 from br2net.network.refinement import Pathway, RefinementModule
-from br2net.network.resampling import Size, resize
+from br2net.network.resampling import Size
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class BR2Net(nn.Module):
         self.h2l = Pathway(channels[::-1], config.width, config.residual) if config.pathways != "l2h" else None
         maps = 2 if config.pathways == "both" else 1
         self.fusion = ConvFusion(maps) if config.fusion == "conv" else MeanFusion()
+        self.guided_filter = GuidedFilter(config.guided_radius) if config.guided_radius else None
 
     def commute(self, enabled: bool) -> None:
         """Whether steps run the convolution of a smaller feature map at its own size: same function, less work."""
@@ -51,19 +53,18 @@ class BR2Net(nn.Module):
     def predict(self, image: Tensor) -> Predictions:
         """image: `(N, 3, H, W)`, RGB, normalised, any H and W. Gives the logits of every step and of the fusion."""
         features = [gate(feature) for gate, feature in zip(self.attention, self.backbone(image), strict=True)]
-        size: Size = (image.shape[-2], image.shape[-1])
         steps: list[Tensor] = []
         maps: list[Tensor] = []
         l2h_weights, h2l_weights = self.config.step_weights()
         if self.l2h is not None:
             outputs = self.l2h(features, size_of(features[self.config.l2h_level]))
             steps += outputs
-            maps.append(resize(weighted(outputs, l2h_weights), size))
+            maps.append(weighted(outputs, l2h_weights))
         if self.h2l is not None:
             outputs = self.h2l(features[::-1], size_of(features[self.config.h2l_level]))
             steps += outputs
-            maps.append(resize(weighted(outputs, h2l_weights), size))
-        return Predictions(steps, self.fusion(maps))
+            maps.append(weighted(outputs, h2l_weights))
+        return Predictions(steps, fuse(maps, image, self.fusion, self.guided_filter))
 
     def forward(self, image: Tensor) -> Tensor:
         """image: `(N, 3, H, W)`, RGB, normalised. Gives the blur map `(N, 1, H, W)`, 0..1, 1 = blurred."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from br2net.network.backbones import fold_batch_norms
-from br2net.network.fusion import weighted
+from br2net.network.fusion import fuse, weighted
 from br2net.network.model import BR2Net, size_of
 from br2net.network.refinement import Pathway, RefinementModule
 from br2net.network.resampling import Method, Size, resize, split_taps
@@ -94,6 +94,7 @@ class RestructuredBR2Net(nn.Module):
         fold_batch_norms(self.backbone)
         self.attention = copy.deepcopy(model.attention)
         self.fusion = copy.deepcopy(model.fusion)
+        self.guided_filter = copy.deepcopy(model.guided_filter)
         strides = self.backbone.strides
         self.l2h = self.h2l = None
         l2h_weights, h2l_weights = self.config.step_weights()
@@ -108,14 +109,12 @@ class RestructuredBR2Net(nn.Module):
     def logits(self, image: Tensor) -> Tensor:
         """image: `(N, 3, H, W)`, RGB, normalised; gives the fused logits `(N, 1, H, W)`."""
         features = [gate(feature) for gate, feature in zip(self.attention, self.backbone(image), strict=True)]
-        size: Size = (image.shape[-2], image.shape[-1])
         maps = []
         if self.l2h is not None:
-            maps.append(resize(self.l2h(features, size_of(features[self.config.l2h_level])), size))
+            maps.append(self.l2h(features, size_of(features[self.config.l2h_level])))
         if self.h2l is not None:
-            maps.append(resize(self.h2l(features[::-1], size_of(features[self.config.h2l_level])), size))
-        fused: Tensor = self.fusion(maps)
-        return fused
+            maps.append(self.h2l(features[::-1], size_of(features[self.config.h2l_level])))
+        return fuse(maps, image, self.fusion, self.guided_filter)
 
     def forward(self, image: Tensor) -> Tensor:
         """image: `(N, 3, H, W)`, RGB, normalised. Gives the blur map `(N, 1, H, W)`, 0..1, 1 = blurred."""

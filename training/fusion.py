@@ -1,47 +1,68 @@
-"""Choosing the weights of a mean fusion on held-out photographs, once training is over.
+"""Choosing the fusion on held-out photographs, once training is over: the weights of a mean, and whether a filter follows.
 
 Cross-entropy on eleven maps leaves the fused one hesitant, values of 0.8 where 0.95 is right, and the last map of a pathway
 is not its best one: on photographs that training has not seen the sum of several steps errs less. So the ten maps' weights
 are fitted to the held-out photographs by their mean absolute error. It costs nothing when running; less where the last steps
-of a pathway weigh nothing.
+of a pathway weigh nothing. A guided filter (see `network.guided_filter`) has no weights to train; the network gets it if the
+same photographs say so.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from br2net.network import BR2Net, Checkpoint
-from br2net.network.resampling import Size, resize
+from br2net.network.guided_filter import GuidedFilter
+from br2net.network.resampling import resize
 from br2net.runtime.metadata import Normalisation
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.data import Sample
 
+GUIDED_RADIUS = 4
 ITERATIONS = 200
 LEARNING_RATE = 0.05
 LARGEST_SUM = 12.0  # of all weights: beyond it the map is a mask, whose values say nothing any more
-SMALLEST = 0.15  # a smaller weight is left out
-SHRINK = 4  # logits and masks are compared at this part of the input size
+SMALLEST = 0.4  # a smaller weight is left out, and with it the steps that only it needs
 LARGEST_LOGIT = 30.0
 
 
-def choose_fusion_weights(checkpoint: Checkpoint, samples: list[Sample], normalisation: Normalisation) -> Checkpoint:
-    """The same network with ten fusion weights, not negative, fitted to the mean absolute error on `samples`.
+@dataclass(frozen=True)
+class _Seen:
+    """What a network makes of the held-out photographs, at a quarter of the input size, float32.
 
-    A network of one pathway, or of another fusion, is given back as it is; so is one whose error would not fall.
+    Attributes:
+        logits: `(photographs, 10, h, w)`, of every step.
+        guides: `(photographs, 3, h, w)`, the photographs.
+        masks: `(photographs, h, w)`.
+    """
+
+    logits: Tensor
+    guides: Tensor
+    masks: Tensor
+
+
+def choose_fusion(checkpoint: Checkpoint, samples: list[Sample], normalisation: Normalisation) -> Checkpoint:
+    """The same network with the fusion that errs least on `samples`, by mean absolute error.
+
+    Its ten fusion weights, not negative, are fitted with a guided filter behind them and without one. A network of one
+    pathway, or of another fusion, is given back as it is; so is one whose error would not fall.
     """
     config = checkpoint.model.config
     if config.pathways != "both" or config.fusion != "mean" or not samples:
         return checkpoint
-    size = (checkpoint.facts.height, checkpoint.facts.width)
-    pairs = [_step_logits(checkpoint.model, sample, size, normalisation) for sample in samples]
-    logits, masks = torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+    seen = _look(checkpoint, samples, normalisation)
     present = torch.tensor([weight for pathway in config.step_weights() for weight in pathway])
-    weights = _fit(logits, masks, present)
-    if _error(logits, masks, weights) >= _error(logits, masks, present):
+    candidates = [(present, config.guided_radius)]
+    for radius in (0, GUIDED_RADIUS):
+        # the filter is linear but for its limits: the sum of filtered maps is the filtered sum, and quick to fit
+        candidates.append((_fit(_filtered(seen.logits, seen.guides, radius), seen.masks, present), radius))
+    weights, radius = min(candidates, key=lambda candidate: _error_of(seen, *candidate))
+    if weights is present:
         return checkpoint
-    model = BR2Net(replace(config, fusion_weights=tuple(round(float(weight), 3) for weight in weights)))
+    chosen = tuple(round(float(weight), 3) for weight in weights)
+    model = BR2Net(replace(config, fusion_weights=chosen, guided_radius=radius))
     model.load_state_dict(checkpoint.model.state_dict())
     return replace(checkpoint, model=model.eval())
 
@@ -52,7 +73,7 @@ def _fit(logits: Tensor, masks: Tensor, start: Tensor) -> Tensor:
     optimizer = torch.optim.Adam([weights], LEARNING_RATE)
     for _ in range(ITERATIONS):
         optimizer.zero_grad()
-        _error(logits, masks, weights).backward()  # type: ignore[no-untyped-call]
+        _error(_weighted(logits, weights), masks).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         with torch.no_grad():
             weights.clamp_(min=0.0)
@@ -61,18 +82,39 @@ def _fit(logits: Tensor, masks: Tensor, start: Tensor) -> Tensor:
     return torch.where(chosen < SMALLEST, 0.0, chosen)
 
 
-def _error(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
-    fused = (logits * weights.view(1, -1, 1, 1)).sum(dim=1)
-    return (torch.sigmoid(fused) - masks).abs().mean()
+def _weighted(logits: Tensor, weights: Tensor) -> Tensor:
+    return (logits * weights.view(1, -1, 1, 1)).sum(dim=1, keepdim=True)
 
 
-def _step_logits(model: BR2Net, sample: Sample, size: Size, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Logits of every step `(10, h, w)` and the mask `(h, w)` of one photograph, at `size / SHRINK`."""
-    height, width = size
-    small = (height // SHRINK, width // SHRINK)
-    image = torch.from_numpy(preprocess([sample.image], width, height, normalisation))
-    with torch.inference_mode():
-        steps = model.predict(image.to(next(model.parameters()).device)).steps
-    logits = torch.cat([resize(step.float().cpu(), small) for step in steps], dim=1)[0]
-    mask = adaptive_avg_pool2d(torch.from_numpy(sample.mask)[None], small)[0]
-    return logits.clamp(-LARGEST_LOGIT, LARGEST_LOGIT).clone(), mask
+def _error(fused: Tensor, masks: Tensor) -> Tensor:
+    return (torch.sigmoid(fused[:, 0]) - masks).abs().mean()
+
+
+def _error_of(seen: _Seen, weights: Tensor, radius: int) -> float:
+    return float(_error(_filtered(_weighted(seen.logits, weights), seen.guides, radius), seen.masks))
+
+
+def _filtered(logits: Tensor, guides: Tensor, radius: int) -> Tensor:
+    """Each map of `(photographs, maps, h, w)` filtered by its photograph, at the same size; as it is for a radius of 0."""
+    if not radius:
+        return logits
+    guided_filter = GuidedFilter(radius)
+    columns = [guided_filter(map_, guides, guides) for map_ in logits.split(1, dim=1)]
+    return torch.cat(columns, dim=1)
+
+
+def _look(checkpoint: Checkpoint, samples: list[Sample], normalisation: Normalisation) -> _Seen:
+    height, width = checkpoint.facts.height, checkpoint.facts.width
+    device = next(checkpoint.model.parameters()).device
+    logits, guides, masks = [], [], []
+    for sample in samples:
+        image = torch.from_numpy(preprocess([sample.image], width, height, normalisation))
+        guide = GuidedFilter.guide(image)
+        small = (guide.shape[-2], guide.shape[-1])
+        with torch.inference_mode():
+            steps = checkpoint.model.predict(image.to(device)).steps
+        maps = torch.cat([resize(step.float().cpu(), small) for step in steps], dim=1)
+        logits.append(maps.clamp(-LARGEST_LOGIT, LARGEST_LOGIT).clone())
+        guides.append(guide)
+        masks.append(adaptive_avg_pool2d(torch.from_numpy(sample.mask)[None], small))
+    return _Seen(torch.cat(logits), torch.cat(guides), torch.cat(masks))

@@ -20,7 +20,7 @@ from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
 from br2net.training.average import WeightAverage
 from br2net.training.data import Batch, BatchMaker, load_samples, load_sharp, prefetched, split_pairs
-from br2net.training.fusion import choose_fusion_weights
+from br2net.training.fusion import choose_fusion
 from br2net.training.interpolation import choose_interpolation
 from br2net.training.losses import total_loss
 from br2net.training.recipe import Recipe
@@ -145,11 +145,11 @@ class Trainer:
         self._log({"interpolation_share": share, "share": 1.0, **asdict(figures)})
 
     def _choose_fusion(self) -> None:
-        """Give the best checkpoint the fusion weights that do best on the held-out photographs."""
+        """Give the best checkpoint the fusion that does best on the held-out photographs."""
         if not self._recipe.chooses_fusion:
             return
         best = load_checkpoint(self._job.output / "best.pth")
-        chosen = choose_fusion_weights(best, self._held_out, self._normalisation)
+        chosen = choose_fusion(best, self._held_out, self._normalisation)
         figures = check_held_out(chosen.model, self._held_out, self._recipe.size, self._normalisation)
         save_checkpoint(self._job.output / "best.pth", replace(chosen, figures=_named(figures)))
 
@@ -264,7 +264,9 @@ def _started_from(path: Path, recipe: Recipe) -> BR2Net:
 
 
 def _trains(recipe: Recipe, config: BR2NetConfig) -> bool:
-    return replace(config, fusion_weights=recipe.config.fusion_weights) == recipe.config
+    """Whether the recipe trains this network; how it fuses is chosen after training, so it may differ."""
+    wanted = recipe.config
+    return replace(config, fusion_weights=wanted.fusion_weights, guided_radius=wanted.guided_radius) == wanted
 
 
 def _progress() -> Progress:

@@ -56,6 +56,7 @@ def relative_difference(model: BR2Net, image: torch.Tensor, method: Method) -> f
     weights=st.sampled_from(
         [(0.5, 0.5), (2.25, 0.75), (0, 0.5, 1, 0, 0, 0, 0, 0, 2, 0), (1,) * 10, (0,) * 5 + (1,) * 5]
     ),
+    guided_radius=st.sampled_from([0, 4]),
 )
 def test_it_equals_the_plain_form_for_every_configuration_size_and_batch(
     pathways: Pathways,
@@ -69,6 +70,7 @@ def test_it_equals_the_plain_form_for_every_configuration_size_and_batch(
     method: Method,
     seed: int,
     weights: tuple[float, ...],
+    guided_radius: int,
 ) -> None:
     torch.manual_seed(seed)
     config = BR2NetConfig(
@@ -80,6 +82,7 @@ def test_it_equals_the_plain_form_for_every_configuration_size_and_batch(
         attention=attention,
         fusion=fusion,
         fusion_weights=weights,
+        guided_radius=guided_radius,
         l2h_level=levels[0],
         h2l_level=levels[1],
     )

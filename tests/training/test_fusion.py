@@ -10,7 +10,7 @@ from br2net.network.refinement import RefinementModule
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.data import Sample
-from br2net.training.fusion import choose_fusion_weights
+from br2net.training.fusion import choose_fusion
 
 CONFIG = BR2NetConfig(backbone="mobilenet_v2", width=4, l2h_level=1, h2l_level=3)
 
@@ -44,14 +44,14 @@ def hesitant_checkpoint(sign: float) -> tuple[Checkpoint, Sample]:
 def test_a_hesitant_map_becomes_decisive_and_its_error_falls() -> None:
     for sign in (1.0, -1.0):
         checkpoint, sample = hesitant_checkpoint(sign)
-        chosen = choose_fusion_weights(checkpoint, [sample], SYMMETRIC)
+        chosen = choose_fusion(checkpoint, [sample], SYMMETRIC)
         assert sum(chosen.model.config.fusion_weights) > 1.0
         assert mean_error(chosen.model, sample) < mean_error(checkpoint.model, sample)
 
 
 def test_the_chosen_weights_are_those_of_the_fused_logits() -> None:
     checkpoint, sample = hesitant_checkpoint(1.0)
-    model = choose_fusion_weights(checkpoint, [sample], SYMMETRIC).model
+    model = choose_fusion(checkpoint, [sample], SYMMETRIC).model
     predictions = model.predict(torch.zeros(1, 3, 64, 64))
     weights = model.config.fusion_weights
     assert len(weights) == 10 and min(weights) >= 0.0
@@ -71,11 +71,11 @@ def test_a_step_that_is_wrong_weighs_nothing() -> None:
     assert isinstance(last, RefinementModule) and last.conv3.bias is not None
     with torch.no_grad():
         last.conv3.bias.fill_(-3.0)  # the last map of L2H calls sharp what is blurred
-    weights = choose_fusion_weights(checkpoint, [sample], SYMMETRIC).model.config.fusion_weights
+    weights = choose_fusion(checkpoint, [sample], SYMMETRIC).model.config.fusion_weights
     assert weights[4] == 0.0 and min(weights[1:4]) > 0.0
 
 
 def test_a_network_of_one_pathway_stays_as_it_is() -> None:
     checkpoint, sample = hesitant_checkpoint(1.0)
     alone = Checkpoint(BR2Net(BR2NetConfig(backbone="mobilenet_v2", width=4, pathways="l2h")), checkpoint.facts)
-    assert choose_fusion_weights(alone, [sample], SYMMETRIC) is alone
+    assert choose_fusion(alone, [sample], SYMMETRIC) is alone
