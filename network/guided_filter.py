@@ -77,12 +77,12 @@ def _solve(second: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     red, green, blue = mean.split(1, dim=1)
     v = (second - torch.cat([red * mean, green * mean[:, 1:], blue * blue], dim=1)).split(1, dim=1)
     c = covariance.split(1, dim=1)
-    d0 = v[0].clamp(min=0.0) + EPSILON
+    d0 = v[0].relu() + EPSILON
     l1, l2 = v[1] / d0, v[2] / d0
-    d1 = (v[3] - l1 * v[1]).clamp(min=0.0) + EPSILON
+    d1 = (v[3] - l1 * v[1]).relu() + EPSILON
     rest = v[4] - l1 * v[2]
     l3 = rest / d1
-    d2 = (v[5] - l2 * v[2] - l3 * rest).clamp(min=0.0) + EPSILON
+    d2 = (v[5] - l2 * v[2] - l3 * rest).relu() + EPSILON
     y1 = c[1] - l1 * c[0]
     a2 = (c[2] - l2 * c[0] - l3 * y1) / d2
     a1 = y1 / d1 - l3 * a2

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint
@@ -10,7 +11,8 @@ from br2net.network.refinement import RefinementModule
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.data import Sample
-from br2net.training.fusion import choose_fusion
+from br2net.training import fusion
+from br2net.training.fusion import GUIDED_RADIUS, choose_fusion
 
 CONFIG = BR2NetConfig(backbone="mobilenet_v2", width=4, l2h_level=1, h2l_level=3)
 
@@ -79,3 +81,18 @@ def test_a_network_of_one_pathway_stays_as_it_is() -> None:
     checkpoint, sample = hesitant_checkpoint(1.0)
     alone = Checkpoint(BR2Net(BR2NetConfig(backbone="mobilenet_v2", width=4, pathways="l2h")), checkpoint.facts)
     assert choose_fusion(alone, [sample], SYMMETRIC) is alone
+
+
+@pytest.mark.parametrize(("edge_in_photograph", "radius"), [(20, GUIDED_RADIUS), (8, 0)])
+def test_a_guided_filter_is_chosen_where_edges_of_photographs_are_those_of_masks(
+    monkeypatch: pytest.MonkeyPatch, edge_in_photograph: int, radius: int
+) -> None:
+    logits = torch.full((3, 10, 32, 32), -1.0)
+    logits[..., 18:] = 1.0  # two pixels before the mask's edge
+    guides = torch.full((3, 3, 32, 32), -0.5)
+    guides[..., edge_in_photograph:] = 0.5
+    masks = torch.zeros(3, 32, 32)
+    masks[..., 20:] = 1.0
+    monkeypatch.setattr(fusion, "_look", lambda *_: fusion._Seen(logits, guides, masks))
+    checkpoint, sample = hesitant_checkpoint(1.0)
+    assert choose_fusion(checkpoint, [sample], SYMMETRIC).model.config.guided_radius == radius
