@@ -46,15 +46,15 @@ class GuidedFilter(nn.Module):
             Logits `(N, 1, H, W)`; linear in `logits` as far as these are within ±16.
         """
         logits = logits.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
-        red, green, blue = guide.split(1, dim=1)
+        red, green, blue = guide.chunk(3, dim=1)
         products = torch.cat([red * guide, green * guide[:, 1:], blue * blue], dim=1)
         means = self._box(torch.cat([guide, logits, products, guide * logits], dim=1))
-        mean, mean_logit, second, mixed = means.split([3, 1, 6, 3], dim=1)
+        mean, mean_logit, second, mixed = torch.split(means, [3, 1, 6, 3], dim=1)
         slope = _solve(second, mean, mixed - mean * mean_logit)
         offset = mean_logit - (slope * mean).sum(dim=1, keepdim=True)
         coefficients = resize(self._box(torch.cat([slope, offset], dim=1)), (image.shape[-2], image.shape[-1]))
-        red_slope, green_slope, blue_slope, offset = coefficients.split(1, dim=1)
-        red, green, blue = image.split(1, dim=1)
+        red_slope, green_slope, blue_slope, offset = coefficients.chunk(4, dim=1)
+        red, green, blue = image.chunk(3, dim=1)
         return red_slope * red + green_slope * green + blue_slope * blue + offset
 
     def _box(self, x: Tensor) -> Tensor:
@@ -74,9 +74,9 @@ def _solve(second: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
         mean: means of the colours, `(N, 3, h, w)`.
         covariance: of the colours with the map, `(N, 3, h, w)`.
     """
-    red, green, blue = mean.split(1, dim=1)
-    v = (second - torch.cat([red * mean, green * mean[:, 1:], blue * blue], dim=1)).split(1, dim=1)
-    c = covariance.split(1, dim=1)
+    red, green, blue = mean.chunk(3, dim=1)
+    v = (second - torch.cat([red * mean, green * mean[:, 1:], blue * blue], dim=1)).chunk(6, dim=1)
+    c = covariance.chunk(3, dim=1)
     d0 = v[0].relu() + EPSILON
     l1, l2 = v[1] / d0, v[2] / d0
     d1 = (v[3] - l1 * v[1]).relu() + EPSILON

@@ -88,5 +88,5 @@ def test_half_precision_moves_probabilities_little_even_within_smooth_surfaces(
 
 
 def test_a_window_that_no_runtime_can_pool_is_refused() -> None:
-    with pytest.raises(InputError, match="guided_radius must lie in 0..16, not 17"):
+    with pytest.raises(InputError, match="guided_radius must lie in"):
         BR2NetConfig(guided_radius=17)

@@ -10,8 +10,8 @@ from br2net.network.checkpoint import ModelFacts
 from br2net.network.refinement import RefinementModule
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.runtime.preprocessing import preprocess
-from br2net.training.data import Sample
 from br2net.training import fusion
+from br2net.training.data import Sample
 from br2net.training.fusion import GUIDED_RADIUS, choose_fusion
 
 CONFIG = BR2NetConfig(backbone="mobilenet_v2", width=4, l2h_level=1, h2l_level=3)
