@@ -35,9 +35,8 @@ EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
 }
-USAGE_ERROR = cast(
-    "type[Exception]", typer.BadParameter.__base__
-)  # click's UsageError, wherever the installed Typer keeps it
+# click's UsageError, wherever the installed Typer keeps it
+USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__base__)
 VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, deploy, doctor)
 
 app = typer.Typer(
