@@ -20,6 +20,7 @@ from br2net.runtime.metadata import METADATA_KEY, ModelMetadata, Normalisation
 from br2net.runtime.preprocessing import check_size, preprocess
 
 OPSET = 18  # TensorRT 10.3 parses up to 20; the exporter's own lowest is 18
+STACK_TRACE = "pkg.torch.onnx.stack_trace"
 LARGEST_DIFFERENCE = 1e-4  # of the blur map, 0..1: float32 rounding in another order, and no more
 
 
@@ -142,5 +143,11 @@ def _set_metadata(path: Path, metadata: ModelMetadata) -> None:
     import onnx
 
     model = onnx.load(path)
+    for (
+        node
+    ) in model.graph.node:  # the exporter notes where in whose source each one comes from, with the folders' names
+        kept = [entry for entry in node.metadata_props if entry.key != STACK_TRACE]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.save(model, path)

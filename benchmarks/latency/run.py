@@ -1,5 +1,6 @@
 """A whole run: time, then look closer at what was timed. What there is when it is cut off is kept."""
 
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -48,6 +49,7 @@ from br2net.runtime.backends import open_backend
 from br2net.runtime.pairs import Pair
 from br2net.runtime.preprocessing import preprocess
 
+FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/]+/)+(?=[^\s/])")  # of an absolute path; an address is none
 SHORT = 0.2  # of the seconds of the main timing, for one point of a sweep or one number of streams
 
 
@@ -375,6 +377,13 @@ class _Run:
                 found[entry.subject.path] = index
         return list(found.values())
 
+    def _without_folders(self, text: str) -> str:
+        """A sentence that names files without their folders: a report is shown to others, a terminal is not."""
+        for _, path in self.plan.subjects:
+            if path is not None:
+                text = text.replace(str(path), path.name)
+        return FOLDERS.sub("", text)
+
     def _report(self, interrupted: str) -> Report:
         rows = [
             with_bounds(row, self.works.get(row.key), self.peaks if _on_processor(row) else self.gpu, self.plan.frame)
@@ -395,8 +404,8 @@ class _Run:
             peaks=self.peaks,
             gpu_peaks=self.gpu,
             rows=tuple(rows),
-            failures=tuple(self.failures),
-            notes=tuple(dict.fromkeys(self.notes)),
+            failures=tuple(replace(item, reason=self._without_folders(item.reason)) for item in self.failures),
+            notes=tuple(dict.fromkeys(map(self._without_folders, self.notes))),
             estimates=estimates,
             validations=validations,
             series=tuple(entry.series for entry in self.timed),

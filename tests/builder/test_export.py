@@ -14,6 +14,7 @@ from br2net.network import BR2Net, BR2NetConfig, Checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime import InferenceOptions, open_backend
 from br2net.runtime.model_file import read_model_file
+from br2net.zoo import find_model
 
 CONFIG = BR2NetConfig(backbone="mobilenet_v2", width=6, l2h_level=1, h2l_level=3)
 
@@ -31,6 +32,21 @@ OPTIONS = {
     "any_size": ExportOptions(batch=None, any_size=True),
     "grouped": ExportOptions(method="grouped"),
 }
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_file_names_no_folder_of_the_machine_that_wrote_it(
+    checkpoint: Checkpoint, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "x.onnx"
+    export_onnx(checkpoint, path, OPTIONS[name])
+    content = path.read_bytes()
+    assert b".py" not in content and str(Path(torch.__file__).parents[1]).encode() not in content
+
+
+@pytest.mark.parametrize("name", ["mobile", "mobile-fp16", "mobile-int8"])
+def test_a_shipped_file_names_none_either(name: str) -> None:
+    assert b".py" not in find_model(name).read_bytes()
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -11,7 +11,7 @@ from br2net.benchmarks.latency import run as module
 from br2net.benchmarks.latency.estimate import estimate_devices, validate
 from br2net.benchmarks.latency.limits import with_bounds
 from br2net.benchmarks.latency.record import Report
-from br2net.benchmarks.latency.run import Plan, run_benchmark
+from br2net.benchmarks.latency.run import FOLDERS, Plan, run_benchmark
 from br2net.benchmarks.latency.streams import measure_throughput
 from br2net.benchmarks.latency.subjects import NETWORKS, PAPER, find_subjects
 from br2net.benchmarks.latency.timing import Method
@@ -55,13 +55,28 @@ def test_sizes_and_batches_are_swept_and_streams_counted(plan: Plan) -> None:
     assert throughput.images_per_second > 0.0
 
 
-def test_a_fixed_size_is_a_failure_of_that_point_alone(plan: Plan, make_onnx: object) -> None:
+def test_a_fixed_size_is_a_failure_of_that_point_alone_told_without_a_folder(
+    plan: Plan, make_onnx: object, tmp_path: Path
+) -> None:
     fixed = make_onnx(name="fixed.onnx", height=32, width=64)  # type: ignore[operator]
     report = run_benchmark(
         replace(plan, subjects=(("fixed", fixed),), sizes=((64, 32), (96, 64)), backend="onnxruntime")
     )
     assert [(point.width, point.height) for point in report.rows[0].sweep] == [(64, 32)]
-    assert "takes 64x32 alone" in report.failures[0].reason
+    assert report.failures[0].reason.startswith("fixed.onnx takes 64x32 alone")
+    assert str(tmp_path) not in report.to_json()
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("/home/somebody/x.onnx is damaged.", "x.onnx is damaged."),
+        ("OSError: '/srv/x.onnx' (of https://example.org/a/b)", "OSError: 'x.onnx' (of https://example.org/a/b)"),
+        ("triton://host:8001/mobile/2 gives 3/4/5 maps", "triton://host:8001/mobile/2 gives 3/4/5 maps"),
+    ],
+)
+def test_of_an_absolute_path_the_file_is_left(said: str, kept: str) -> None:
+    assert FOLDERS.sub("", said) == kept
 
 
 def test_a_file_that_does_not_run_is_told_and_the_others_go_on(plan: Plan, tmp_path: Path) -> None:
