@@ -138,8 +138,10 @@ def test_where_kernels_cannot_be_loaded_the_cpu_prepares_frames_and_that_is_said
     expected: list[NDArray[np.float32]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    request: pytest.FixtureRequest,
 ) -> None:
-    reason = f"CUDA failed while loading its kernels: no kernel image is available ({id(caplog)})."
+    # Said once a process for each reason, so every test here needs a reason of its own: not an id(), which may come again.
+    reason = f"CUDA failed while loading its kernels: no kernel image is available ({request.node.nodeid})."
 
     def refuse(self: EmulatedCuda, image: bytes) -> None:
         raise CudaError(reason)
