@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 import br2net
+from br2net.errors import Br2netError
 from br2net.runtime.camera import CameraOptions
 
 
@@ -52,22 +53,28 @@ class Watch:
         return None
 
 
+def main(options: argparse.Namespace) -> None:
+    """What the command line asks for."""
+    watch = Watch(options.learn, options.window, options.margin)
+    camera_options = CameraOptions(fps=1.0 / options.every)
+    with br2net.Detector.load("mobile") as detector, br2net.Camera(options.source, camera_options) as camera:
+        began: float | None = None
+        for captured in camera:
+            began = captured.timestamp if began is None else began
+            seconds = captured.timestamp - began
+            said = watch.add(seconds, detector(captured.frame).blurred_fraction)
+            if said:
+                print(f"{seconds / 60:6.1f} min  {said}", flush=True)
+    print("the source has ended, with the lens " + ("in need of a look" if watch.is_bad else "in order"))
+
+
 parser = argparse.ArgumentParser(description="Says when a fixed camera no longer sees sharply.")
 parser.add_argument("source")
 parser.add_argument("--learn", type=float, default=60.0, metavar="SECONDS", help="how long the usual is learned")
 parser.add_argument("--window", type=float, default=180.0, metavar="SECONDS", help="over which the median is taken")
 parser.add_argument("--margin", type=float, default=0.15, help="of the picture blurred more than usual")
 parser.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="between two looks")
-options = parser.parse_args()
-
-watch = Watch(options.learn, options.window, options.margin)
-camera_options = CameraOptions(fps=1.0 / options.every)
-with br2net.Detector.load("mobile") as detector, br2net.Camera(options.source, camera_options) as camera:
-    began: float | None = None
-    for captured in camera:
-        began = captured.timestamp if began is None else began
-        seconds = captured.timestamp - began
-        said = watch.add(seconds, detector(captured.frame).blurred_fraction)
-        if said:
-            print(f"{seconds / 60:6.1f} min  {said}", flush=True)
-print("the source has ended, with the lens " + ("in need of a look" if watch.is_bad else "in order"))
+try:
+    main(parser.parse_args())
+except Br2netError as error:
+    parser.error(str(error))

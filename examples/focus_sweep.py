@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 import br2net
+from br2net.errors import Br2netError
 from br2net.runtime.images import write_png
 from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
 
@@ -51,22 +52,28 @@ def draw_chart(path: Path, scores: list[float], fractions: list[float], best: fl
     write_png(path, chart)
 
 
+def main(options: argparse.Namespace) -> None:
+    """What the command line asks for."""
+    region = parse_region(f"subject={options.region}")
+    with br2net.Detector.load("mobile", streams=2) as detector, br2net.Camera(options.video) as camera:
+        pipeline = Pipeline([camera], detector.backend, PipelineOptions(regions=(region,)))
+        results = [(item.region_sharpness["subject"], item.regions["subject"]) for item in pipeline.results()]
+    scores, fractions = [score for score, _ in results], [fraction for _, fraction in results]
+    best = peak(scores)
+    print(f"best focus at frame {best:.2f} of {len(scores)}, {fractions[round(best)]:.0%} of the subject blurred there")
+    if options.lens:
+        first, last = options.lens
+        print(f"lens position {first + (last - first) * best / max(1, len(scores) - 1):.1f}")
+    if options.chart:
+        draw_chart(options.chart, scores, fractions, best)
+
+
 parser = argparse.ArgumentParser(description="Finds the best lens position on a focal sweep.")
 parser.add_argument("video")
 parser.add_argument("--region", default="0,0,1,1", metavar="X,Y,W,H", help="what is to be in focus")
 parser.add_argument("--lens", nargs=2, type=float, metavar=("FIRST", "LAST"), help="lens positions of both ends")
 parser.add_argument("--chart", type=Path, metavar="PNG")
-options = parser.parse_args()
-
-region = parse_region(f"subject={options.region}")
-with br2net.Detector.load("mobile", streams=2) as detector, br2net.Camera(options.video) as camera:
-    pipeline = Pipeline([camera], detector.backend, PipelineOptions(regions=(region,)))
-    results = [(item.region_sharpness["subject"], item.regions["subject"]) for item in pipeline.results()]
-scores, fractions = [score for score, _ in results], [fraction for _, fraction in results]
-best = peak(scores)
-print(f"best focus at frame {best:.2f} of {len(scores)}, {fractions[round(best)]:.0%} of the subject blurred there")
-if options.lens:
-    first, last = options.lens
-    print(f"lens position {first + (last - first) * best / max(1, len(scores) - 1):.1f}")
-if options.chart:
-    draw_chart(options.chart, scores, fractions, best)
+try:
+    main(parser.parse_args())
+except Br2netError as error:
+    parser.error(str(error))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import br2net
-from br2net.errors import ImageError
+from br2net.errors import Br2netError, ImageError, InputError
 from br2net.files import write_text
 from br2net.runtime.images import list_images, read_image
 
@@ -35,31 +35,39 @@ def subject_of(path: Path, shape: tuple[int, int], masks: Path | None) -> NDArra
     return np.asarray(mask)
 
 
+def main(options: argparse.Namespace) -> None:
+    """What the command line asks for."""
+    if not options.images.exists():
+        raise InputError(f"There is no folder {options.images}.")
+    accepted, rejected = [], 0
+    with br2net.Detector.load("mobile") as detector:
+        for path in list_images([options.images]):
+            try:
+                blur = detector(path).map
+                blurred = float((blur[subject_of(path, blur.shape, options.masks)] >= 0.5).mean())
+            except ImageError as error:
+                reason = str(error)
+            else:
+                if blurred <= options.most:
+                    accepted.append(path)
+                    continue
+                reason = f"{blurred:.0%} of the subject is blurred"
+            rejected += 1
+            print(f"rejected {path.name}: {reason}")
+    print(f"{len(accepted)} of {len(accepted) + rejected} photographs pass.")
+    if options.output:
+        write_text(options.output, "".join(f"{path}\n" for path in accepted))
+    if len(accepted) < options.least * (len(accepted) + rejected):
+        sys.exit(3)
+
+
 parser = argparse.ArgumentParser(description="Rejects photographs whose subject is out of focus.")
-parser.add_argument("images")
+parser.add_argument("images", type=Path)
 parser.add_argument("--masks", type=Path, help="folder of PNG masks, white = subject")
 parser.add_argument("--most", type=float, default=0.3, help="of the subject may be blurred")
 parser.add_argument("--least", type=float, default=0.0, help="share of the photographs that has to pass")
 parser.add_argument("-o", "--output", type=Path, help="list of those that pass, one a line")
-options = parser.parse_args()
-
-accepted, rejected = [], 0
-with br2net.Detector.load("mobile") as detector:
-    for path in list_images([options.images]):
-        try:
-            blur = detector(path).map
-            blurred = float((blur[subject_of(path, blur.shape, options.masks)] >= 0.5).mean())
-        except ImageError as error:
-            reason = str(error)
-        else:
-            if blurred <= options.most:
-                accepted.append(path)
-                continue
-            reason = f"{blurred:.0%} of the subject is blurred"
-        rejected += 1
-        print(f"rejected {path.name}: {reason}")
-print(f"{len(accepted)} of {len(accepted) + rejected} photographs pass.")
-if options.output:
-    write_text(options.output, "".join(f"{path}\n" for path in accepted))
-if len(accepted) < options.least * (len(accepted) + rejected):
-    sys.exit(3)
+try:
+    main(parser.parse_args())
+except Br2netError as error:
+    parser.error(str(error))

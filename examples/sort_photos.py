@@ -7,7 +7,6 @@ the highest focus score where the model sees something in focus in any of them: 
 """
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import br2net
-from br2net.errors import ImageError
+from br2net.errors import Br2netError, ImageError, InputError
 from br2net.runtime.images import list_images, read_image
 from br2net.runtime.pipeline import sharpness
 
@@ -91,33 +90,41 @@ def draw_sheet(path: Path, photographs: list[Photograph], best: set[Path]) -> No
     cv2.imwrite(str(path), np.vstack(rows))
 
 
+def main(options: argparse.Namespace) -> None:
+    """What the command line asks for."""
+    if not options.folder.exists():
+        raise InputError(f"There is no folder {options.folder}.")
+    photographs: list[Photograph] = []
+    with br2net.Detector.load("mobile") as detector:
+        for path in list_images([options.folder]):
+            try:
+                photographs.append(look(detector, path))
+            except ImageError as error:
+                print(f"left out: {error}")
+    if not photographs:
+        raise InputError(f"{options.folder} holds no photograph that can be read.")
+    bursts: list[list[Photograph]] = []
+    for photograph in photographs:
+        if bursts and alike(bursts[-1][-1], photograph, options.alike):
+            bursts[-1].append(photograph)
+        else:
+            bursts.append([photograph])
+    photographs.sort(key=lambda photograph: photograph.share, reverse=True)
+    for photograph in photographs:
+        print(f"{photograph.share:4.0%} in focus  {photograph.path}")
+    best = {best_of(burst).path for burst in bursts if len(burst) > 1}
+    for burst in bursts:
+        if len(burst) > 1:
+            print(f"best of {len(burst)}: {best_of(burst).path}")
+    if options.sheet:
+        draw_sheet(options.sheet, photographs, best)
+
+
 parser = argparse.ArgumentParser(description="Sorts photographs by how much is in focus; the best of each burst.")
-parser.add_argument("folder")
+parser.add_argument("folder", type=Path)
 parser.add_argument("--sheet", type=Path, metavar="FILE", help="a picture of all of them, in order")
 parser.add_argument("--alike", type=float, default=0.9, help="correlation from which on two are of one burst")
-options = parser.parse_args()
-
-photographs: list[Photograph] = []
-with br2net.Detector.load("mobile") as detector:
-    for path in list_images([options.folder]):
-        try:
-            photographs.append(look(detector, path))
-        except ImageError as error:
-            print(f"left out: {error}")
-if not photographs:
-    sys.exit("There is no photograph that can be read.")
-bursts: list[list[Photograph]] = []
-for photograph in photographs:
-    if bursts and alike(bursts[-1][-1], photograph, options.alike):
-        bursts[-1].append(photograph)
-    else:
-        bursts.append([photograph])
-photographs.sort(key=lambda photograph: photograph.share, reverse=True)
-for photograph in photographs:
-    print(f"{photograph.share:4.0%} in focus  {photograph.path}")
-best = {best_of(burst).path for burst in bursts if len(burst) > 1}
-for burst in bursts:
-    if len(burst) > 1:
-        print(f"best of {len(burst)}: {best_of(burst).path}")
-if options.sheet:
-    draw_sheet(options.sheet, photographs, best)
+try:
+    main(parser.parse_args())
+except Br2netError as error:
+    parser.error(str(error))

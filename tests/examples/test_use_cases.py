@@ -64,6 +64,15 @@ def test_photographs_whose_subject_is_blurred_are_rejected(example: Example, bur
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["detect", "sort_photos", "gate_dataset", "camera_health", "focus_sweep"])
+def test_what_is_missing_is_refused_in_one_sentence(example: Example, tmp_path: Path, name: str) -> None:
+    missing = tmp_path / "no_such.mp4"
+    ended = example(name, missing, *([tmp_path / "over.png"] if name == "detect" else []))
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(f"{name}.py: error: ") and str(missing) in ended.stderr
+
+
+@pytest.mark.slow
 def test_a_lens_that_gets_dirty_is_told_and_its_cleaning_as_well(example: Example, tmp_path: Path) -> None:
     flower = cv2.resize(packaged_photograph(), (320, 224), interpolation=cv2.INTER_AREA)
     dirty = disc_blur(np.asarray(flower, np.uint8), 6.0)
