@@ -65,7 +65,7 @@ def choose_fusion(checkpoint: Checkpoint, samples: list[Sample], normalisation: 
     chosen = tuple(round(float(weight), 3) for weight in weights)
     model = BR2Net(replace(config, fusion_weights=chosen, guided_radius=radius))
     model.load_state_dict(checkpoint.model.state_dict())
-    return replace(checkpoint, model=model.eval())
+    return replace(checkpoint, model=model.eval().to(next(checkpoint.model.parameters()).device))
 
 
 def _fit(logits: Tensor, masks: Tensor, start: Tensor) -> Tensor:

@@ -129,7 +129,6 @@ class Trainer:
                     next_check = self._state.seconds + 60 * self._job.check_minutes
             self._check(float(np.mean(losses)) if losses else float("nan"), 1.0)
         self._choose_interpolation()
-        self._choose_fusion()
         return self._job.output / "best.pth"
 
     def _choose_interpolation(self) -> None:
@@ -137,21 +136,22 @@ class Trainer:
         if self._job.start is None:
             return
         recipe, start = self._recipe, _started_from(self._job.start, self._recipe).to(self._device)
-        arguments = (self._held_out, recipe.size, self._normalisation)
-        model, share = choose_interpolation(start, self._average.model, *arguments)
-        figures = check_held_out(model, *arguments)
-        if figures.mae < self._state.best_mae:
-            save_checkpoint(self._job.output / "best.pth", self._result(model, figures))
+        model, share = choose_interpolation(
+            start, self._average.model, self._held_out, recipe.size, self._normalisation
+        )
+        figures = self._keep_if_best(model)
         self._log({"interpolation_share": share, "share": 1.0, **asdict(figures)})
 
-    def _choose_fusion(self) -> None:
-        """Give the best checkpoint the fusion that does best on the held-out photographs."""
-        if not self._recipe.chooses_fusion:
-            return
-        best = load_checkpoint(self._job.output / "best.pth")
-        chosen = choose_fusion(best, self._held_out, self._normalisation)
-        figures = check_held_out(chosen.model, self._held_out, self._recipe.size, self._normalisation)
-        save_checkpoint(self._job.output / "best.pth", replace(chosen, figures=_named(figures)))
+    def _keep_if_best(self, model: BR2Net) -> HeldOutFigures:
+        """Measure `model` on the held-out photographs as it would ship, with the fusion chosen by them, and keep the best."""
+        candidate = self._result(model)
+        if self._recipe.chooses_fusion:
+            candidate = choose_fusion(candidate, self._held_out, self._normalisation)
+        figures = check_held_out(candidate.model, self._held_out, self._recipe.size, self._normalisation)
+        if figures.mae < self._state.best_mae:
+            self._state.best_mae = figures.mae
+            save_checkpoint(self._job.output / "best.pth", replace(candidate, figures=_named(figures)))
+        return figures
 
     def _share(self, total: int) -> float:
         """How much of the schedule is over, 0..1: by steps, or by time where that is short."""
@@ -188,15 +188,12 @@ class Trainer:
         return value
 
     def _check(self, loss: float, share: float) -> None:
-        """Measure the averaged weights on the held-out photographs, keep them if they are the best, and save the state."""
-        figures = check_held_out(self._average.model, self._held_out, self._recipe.size, self._normalisation)
-        if figures.mae < self._state.best_mae:
-            self._state.best_mae = figures.mae
-            save_checkpoint(self._job.output / "best.pth", self._result(self._average.model, figures))
+        """Measure the averaged weights, keep them if they are the best, and save the state."""
+        figures = self._keep_if_best(self._average.model)
         self._log({"loss": loss, "share": round(share, 4), **asdict(figures)})
         self._save()
 
-    def _result(self, model: BR2Net, figures: HeldOutFigures) -> Checkpoint:
+    def _result(self, model: BR2Net) -> Checkpoint:
         recipe, job = self._recipe, self._job
         facts = ModelFacts(
             name=recipe.model,
@@ -207,7 +204,7 @@ class Trainer:
             training_data=job.training_data,
             licence=job.licence,
         )
-        return Checkpoint(model, facts, _named(figures))
+        return Checkpoint(model, facts, {})
 
     def _log(self, facts: dict[str, float]) -> None:
         line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}

@@ -9,9 +9,11 @@ import torch
 
 from br2net.errors import DatasetError, ModelError, TrainingError
 from br2net.network import BR2NetConfig
+from br2net.runtime.metadata import SYMMETRIC
 from br2net.training import RECIPES, TrainingJob, train
-from br2net.training.data import held_out_names, split_pairs
+from br2net.training.data import held_out_names, load_samples, split_pairs
 from br2net.training.recipe import Phase, Recipe
+from br2net.training.validation import check_held_out
 
 
 def small(epochs: int) -> Recipe:
@@ -82,6 +84,19 @@ def test_what_comes_of_a_checkpoint_is_never_worse_than_it_on_the_held_out_photo
     second = train(harmful, start)
     assert second.figures["held_out_mae"] <= first.figures["held_out_mae"] + 1e-6
     assert "interpolation_share" in log_of(tmp_path / "second")[-1]
+
+
+def test_checkpoints_are_compared_as_they_would_ship_with_the_fusion_chosen_for_each(
+    dataset: Path, tmp_path: Path
+) -> None:
+    output, recipe = tmp_path / "run", small(6)
+    checkpoint = train(recipe, replace(job(dataset, output), check_minutes=0.0))
+    _, held_out = split_pairs(dataset, None, False)
+    figures = check_held_out(checkpoint.model, load_samples(held_out), recipe.size, SYMMETRIC)
+    assert checkpoint.model.config.fusion_weights != recipe.config.fusion_weights
+    assert figures.mae == pytest.approx(checkpoint.figures["held_out_mae"], abs=1e-6)
+    logged = [line["mae"] for line in log_of(output)]
+    assert len(logged) > 6 and checkpoint.figures["held_out_mae"] == min(logged)
 
 
 def test_a_diverged_training_stops_and_says_so(dataset: Path, tmp_path: Path) -> None:
