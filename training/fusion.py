@@ -1,4 +1,4 @@
-"""Choosing the fusion on held-out photographs, once training is over: the weights of a mean, and whether a filter follows.
+"""Choosing a checkpoint's fusion on held-out photographs: the weights of a mean, and whether a filter follows.
 
 Cross-entropy on eleven maps leaves the fused one hesitant, values of 0.8 where 0.95 is right, and the last map of a pathway
 is not its best one: on photographs that training has not seen the sum of several steps errs less. So the ten maps' weights

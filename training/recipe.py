@@ -61,8 +61,8 @@ class Recipe:
         step_weight, fused_weight: weights of the cross-entropy of each step, and of the fused map (1 in the paper).
         iou_weight, l1_weight: weights of the soft IoU and the absolute error of the fused map.
         ema_decay: of the running average of the weights, which is what is kept; 0 for none.
-        chooses_fusion: choose the fusion's weights, and whether a guided filter follows it, on the held-out photographs in the
-            end (see `fusion`).
+        chooses_fusion: choose each checkpoint's fusion weights, and whether a guided filter follows, on the held-out
+            photographs (see `fusion`).
         commuted: run the commuted convolutions in training too (same function, faster).
     """
 
