@@ -204,7 +204,7 @@ class Trainer:
             training_data=job.training_data,
             licence=job.licence,
         )
-        return Checkpoint(model, facts, {})
+        return Checkpoint(model, facts)
 
     def _log(self, facts: dict[str, float]) -> None:
         line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}
