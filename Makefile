@@ -57,7 +57,7 @@ $(VENV)/.installed: $(SETUP) constraints.txt
 	touch $@
 
 # setuptools packs what an earlier build left in build/lib, modules that are gone included.
-$(DEMO_VENV)/.installed: $(SETUP) $(shell find app runtime -name '*.py' -o -name '*.onnx' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu')
+$(DEMO_VENV)/.installed: $(SETUP) $(shell find app live runtime -name '*.py' -o -name '*.onnx' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 	test -x $(DEMO_BIN)/python || $(PYTHON) -m venv $(DEMO_VENV)
 	rm -rf build/lib
 	$(DEMO_BIN)/pip install --quiet $(PIP_ARGS) '.[demo]'

@@ -13,12 +13,14 @@ from setuptools.command.build_ext import build_ext
 
 FOLDERS = {
     "br2net": "app",
-    "br2net.network": "network",
-    "br2net.training": "training",
+    "br2net.live": "live",
     "br2net.calibration": "calibration",
-    "br2net.builder": "builder",
-    "br2net.runtime": "runtime",
     "br2net.benchmarks": "benchmarks",
+    "br2net.builder": "builder",
+    "br2net.training": "training",
+    "br2net.datasets": "datasets",
+    "br2net.runtime": "runtime",
+    "br2net.network": "network",
 }
 NATIVE = "runtime/native"
 SOURCES = ("*.cpp", "*.h", "*.cu", "*.map", "*.cmake", "CMakeLists.txt")
@@ -28,7 +30,7 @@ OUTPUTS = (LIBRARY, FATBIN, "build.json")
 
 package_dir = dict(FOLDERS)
 for package, folder in FOLDERS.items():
-    for subpackage in find_packages(folder):
+    for subpackage in find_packages(folder, exclude=["scripts", "scripts.*"]):
         package_dir[f"{package}.{subpackage}"] = f"{folder}/{subpackage.replace('.', '/')}"
 
 

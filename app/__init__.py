@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from br2net.blur_map import BlurMap
     from br2net.detector import Detector
-    from br2net.runtime.camera import Camera
+    from br2net.live.camera import Camera
 
 __version__ = "0.1.0"
 __all__ = ["BlurMap", "Camera", "Detector", "__version__"]
 
 _HOMES = {
     "BlurMap": "br2net.blur_map",
-    "Camera": "br2net.runtime.camera",
+    "Camera": "br2net.live.camera",
     "Detector": "br2net.detector",
 }
 

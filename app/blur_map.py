@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from br2net.errors import InputError
 from br2net.runtime import postprocessing
 from br2net.runtime.images import write_png
-
-THRESHOLD = 0.5
+from br2net.types import THRESHOLD
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class BlurMap:
     @property
     def blurred_fraction(self) -> float:
         """Share of the pixels that are blurred (map at least 0.5), 0..1."""
-        return float(np.count_nonzero(self.map >= THRESHOLD) / self.map.size)
+        return postprocessing.blurred_fraction(self.map)
 
     def mask(self, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
         """Where the map is at least `threshold` (0..1): bool `(H, W)`, True = blurred."""
@@ -36,7 +35,7 @@ class BlurMap:
             raise InputError(f"A threshold of {threshold} is not possible; it lies in 0..1.")
         return np.asarray(self.map >= threshold)
 
-    def overlay(self, frame: NDArray[np.uint8], opacity: float = postprocessing.LARGEST_OPACITY) -> NDArray[np.uint8]:
+    def overlay(self, frame: NDArray[np.uint8], opacity: float = postprocessing.DEFAULT_OPACITY) -> NDArray[np.uint8]:
         """The frame with its blurred parts tinted: uint8 `(H, W, 3)` BGR, a new array. `opacity` is that of a full tint.
 
         Raises:

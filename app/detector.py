@@ -8,25 +8,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from br2net.blur_map import BlurMap
 from br2net.errors import ImageError
 from br2net.loading import load_backend
-from br2net.runtime.backend import Backend, InferenceOptions
+from br2net.runtime.backend import Backend, InferenceOptions, detect
 from br2net.runtime.images import read_image
 from br2net.runtime.metadata import ModelMetadata
-from br2net.runtime.preprocessing import preprocess
+from br2net.runtime.postprocessing import Wanted
+from br2net.types import Frame
 from br2net.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from br2net.runtime.camera import Camera
+    from br2net.live.camera import Camera
+    from br2net.live.pipeline import PipelineOptions
     from br2net.runtime.cuda.device_map import DeviceMap
-    from br2net.runtime.pipeline import PipelineOptions
 
-Frame = NDArray[np.uint8]
 FrameOrPath = Frame | str | Path
-BATCH = 8
+FRAMES_AT_ONCE = 8  # decoded and computed together; large lists need no more memory than this
 
 
 class Detector:
@@ -103,20 +102,21 @@ class Detector:
         if isinstance(frames, str | Path | np.ndarray):
             return self._detect([_to_frame(frames)])[0]
         results: list[BlurMap] = []
-        for start in range(0, len(frames), BATCH):
-            results += self._detect([_to_frame(item) for item in frames[start : start + BATCH]])
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            results += self._detect([_to_frame(item) for item in frames[start : start + FRAMES_AT_ONCE]])
         return results
 
     def _detect(self, frames: list[Frame]) -> list[BlurMap]:
         began = time.perf_counter()
-        maps = self._backend.detect(frames)
+        outputs = detect(self._backend, frames)
         latency_ms = (time.perf_counter() - began) * 1000.0 / len(frames)
-        return [BlurMap(item, latency_ms) for item in maps]
+        return [BlurMap(item.map, latency_ms) for item in outputs if item.map is not None]
 
     def infer_on_device(self, frame: FrameOrPath) -> "DeviceMap":
-        """Detect in one frame and leave the map on the GPU, at the network's size, for who goes on there.
+        """Detect in one frame and keep the map in GPU memory for further GPU processing.
 
-        Needs an engine. The result owns its memory; see `DeviceMap` for how PyTorch or CuPy take it.
+        Needs an engine. The result, float32 `(H, W)` at the frame's size, owns its memory; `DeviceMap` says how PyTorch
+        and CuPy take it.
 
         Args:
             frame: uint8 `(H, W, 3)` BGR, or the path of an image.
@@ -125,10 +125,9 @@ class Detector:
             ImageError: if it is not of that kind, or an image cannot be read.
             InputError: if the backend keeps no maps on a GPU.
         """
-        backend = self._backend
-        normalisation, threads = backend.metadata.normalisation, backend.threads
-        batch = preprocess([_to_frame(frame)], backend.width, backend.height, normalisation, threads=threads)
-        return backend.infer_on_device(batch)
+        (outputs,) = detect(self._backend, [_to_frame(frame)], Wanted.DEVICE_MAP)
+        assert outputs.device_map is not None
+        return outputs.device_map
 
     def stream(self, camera: "Camera", options: "PipelineOptions | None" = None) -> Iterator[tuple[Frame, BlurMap]]:
         """Detect in each frame of a camera, while the next ones are captured and prepared.
@@ -143,7 +142,7 @@ class Detector:
         Raises:
             CameraError: if the camera cannot be opened, or is lost for good.
         """
-        from br2net.runtime.pipeline import Pipeline
+        from br2net.live.pipeline import Pipeline
 
         with closing(Pipeline([camera], self._backend, options).results()) as results:
             for result in results:

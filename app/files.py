@@ -1,5 +1,6 @@
-"""Files are written whole or not at all: into a temporary file in the same folder, then renamed."""
+"""File suffixes and hashes, and files that are written whole or not at all (a temporary file, then a rename)."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from br2net.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
+    | {".wmv", ".flv", ".3gp", ".mjpg", ".mjpeg"}
+)
+CHECKPOINT_SUFFIXES = (".pth", ".pt")
+ENGINE_SUFFIXES = (".engine", ".plan")
 
 
 @contextmanager
@@ -35,6 +44,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check_writable(path: Path) -> None:

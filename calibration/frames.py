@@ -12,15 +12,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from br2net.datasets.pairs import Pair, find_pairs
 from br2net.errors import DatasetError, ImageError, InputError
-from br2net.runtime.camera import Camera, CameraOptions
+from br2net.files import VIDEO_SUFFIXES
+from br2net.live.camera import Camera, CameraOptions
 from br2net.runtime.images import list_images, read_image
-from br2net.runtime.pairs import Pair, find_pairs
+from br2net.types import Frame
 
-Frame = NDArray[np.uint8]
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpg", ".mjpeg"})
 LIVE_INTERVAL_S = 0.5  # between two frames taken of a live source
 GIVE_UP_S = 30.0  # without a frame
 

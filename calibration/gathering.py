@@ -12,12 +12,12 @@ from br2net.calibration.frames import SourceFrame, file_sha256, read_sources
 from br2net.calibration.gate import GateImage
 from br2net.calibration.manifest import Manifest, manifest_of
 from br2net.calibration.selection import CalibrationSet, Candidate, look_at, select
+from br2net.datasets.pairs import Pair, find_pairs, read_mask, read_pair, read_split
 from br2net.errors import InputError
 from br2net.files import write_text
 from br2net.runtime.backend import Backend
 from br2net.runtime.backends import open_backend
 from br2net.runtime.images import write_png
-from br2net.runtime.pairs import Pair, find_pairs, read_mask, read_pair, read_split
 
 LARGEST_SET = 512
 CANDIDATES_PER_FRAME = 3  # so many are looked at for each that is wanted

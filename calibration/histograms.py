@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from br2net.types import Batch
+
 BINS = 4096
-Batch = NDArray[np.float32]
 
 
 class MagnitudeHistogram:

@@ -4,15 +4,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from br2net.runtime.onnxruntime.rounding import with_float32_quantisers
+from br2net.types import Batch, Map
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-Batch = NDArray[np.float32]
-Map = NDArray[np.float32]
 
 
 def maps_of(model: "ModelProto", batches: Iterable[Batch]) -> list[Map]:

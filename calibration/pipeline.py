@@ -17,8 +17,8 @@ from br2net.calibration.sensitivity import By, Sensitivity, drift_of, measure_se
 from br2net.calibration.thresholds import METHODS, Histograms, Method, measure_histograms
 from br2net.calibration.writing import check_by_openvino, save_int8
 from br2net.errors import GateError, InputError
-from br2net.files import written_whole
-from br2net.runtime.metadata import ModelMetadata, sha256_of
+from br2net.files import sha256_of, written_whole
+from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.model_file import ModelFile, read_model_file
 from br2net.runtime.preprocessing import preprocess
 

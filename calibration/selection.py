@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from br2net.calibration.frames import SourceFrame
 from br2net.calibration.usefulness import refuse_useless, why_useless
+from br2net.datasets.pairs import Pair
 from br2net.runtime.backend import Backend
-from br2net.runtime.pairs import Pair
 from br2net.runtime.preprocessing import preprocess, resize
+from br2net.types import THRESHOLD, Frame
 
-Frame = NDArray[np.uint8]
 NEAR_DUPLICATE_BITS = 4  # of 64
 BLUR_BINS, BRIGHTNESS_BINS = 5, 4
 HELD_OUT_SHARE, LARGEST_HELD_OUT = 0.2, 64
@@ -82,7 +82,7 @@ def look_at(sources: Iterable[SourceFrame], model: Backend) -> tuple[list[Candid
             left_out[reason] += 1
             continue
         batch = preprocess([frame], model.width, model.height, model.metadata.normalisation)
-        blurred = float((model.infer(batch) >= 0.5).mean())
+        blurred = float((model.infer(batch) >= THRESHOLD).mean())
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         look = perceptual_hash(grey)
         brightness = float(grey.mean()) / 255.0

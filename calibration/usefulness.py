@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import InputError
+from br2net.types import Frame
 
-Frame = NDArray[np.uint8]
 FEWEST = 8  # distinct frames; ranges of fewer say little of what a camera will see
 LARGEST_USELESS_SHARE = 0.5
 BLANK_DEVIATION = 3.0  # grey levels; a lens cap with sensor noise lies below

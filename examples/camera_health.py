@@ -14,7 +14,7 @@ from statistics import median
 
 import br2net
 from br2net.errors import Br2netError
-from br2net.runtime.camera import CameraOptions
+from br2net.live.camera import CameraOptions
 
 
 @dataclass

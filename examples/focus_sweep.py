@@ -2,7 +2,7 @@
 
 `python examples/focus_sweep.py SWEEP.mp4 [--region 0.4,0.4,0.2,0.2] [--lens 0 1023] [--chart chart.png]`
 
-The score is that of `br2net.runtime.pipeline.sharpness`, in the region that is to be in focus.
+The score is that of `br2net.live.pipeline.sharpness`, in the region that is to be in focus.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import numpy as np
 
 import br2net
 from br2net.errors import Br2netError
+from br2net.live.pipeline import Pipeline, PipelineOptions, parse_region
 from br2net.runtime.images import write_png
-from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
 
 WIDTH, HEIGHT, MARGIN = 800, 320, 40
 

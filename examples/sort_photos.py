@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import br2net
 from br2net.errors import Br2netError, ImageError, InputError
+from br2net.live.pipeline import sharpness
 from br2net.runtime.images import list_images, read_image
-from br2net.runtime.pipeline import sharpness
 
 SIDE = 512  # longest side of what is kept of each photograph
 TILE = 240

@@ -1,41 +1,39 @@
-"""The interface of an inference backend, and what a user can ask of one."""
+"""The one road from frames to maps: a backend gives requests, and each takes a batch through prepare, run and finish."""
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from br2net.errors import InputError
+from br2net.errors import BackendError, InputError
 from br2net.runtime.metadata import ModelMetadata
-from br2net.runtime.postprocessing import to_frame_size
+from br2net.runtime.postprocessing import DEFAULT_OPACITY, Outputs, Wanted, postprocess
 from br2net.runtime.preprocessing import preprocess
+from br2net.types import Batch, Frame, PixelFormat
 
-if TYPE_CHECKING:
-    from br2net.runtime.cuda.device_map import DeviceMap
-
-Batch = NDArray[np.float32]
-Frame = NDArray[np.uint8]
-Map = NDArray[np.float32]
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+LARGEST_BATCH = 8  # of a model that takes any number of images: more gain nothing on a CPU
+KEPT_BATCH_SIZES = 4  # batch sizes whose idle requests are kept
+CLOSED = "The model is closed; load it again."
 
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """What a user asks of a backend.
+    """User options of a backend.
 
     Attributes:
-        device: `auto`, or a device by the backend's own name (`cpu`, `gpu`, `cuda`, …).
+        device: `auto`, or the backend's name of a device (`cpu`, `gpu`, `cuda`, …).
         precision: `auto` for what the device does best with this file, or `fp32`, `bf16`, `fp16`.
         size: input `(width, height)` in pixels; None for the file's default.
         threads: CPU threads; 0 for all.
-        streams: batches to compute side by side, where the backend can: more frames a second, each takes longer.
+        streams: batches to compute in parallel, where the backend can: higher throughput at a higher latency.
 
     Raises:
-        InputError: if the precision or the number of threads is not possible anywhere.
+        InputError: if a value is out of range.
     """
 
     device: str = "auto"
@@ -46,20 +44,20 @@ class InferenceOptions:
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise InputError(f"There is no precision {self.precision}; there are {', '.join(PRECISIONS)}.")
+            raise InputError(f"Unknown precision {self.precision!r}; choose one of: {', '.join(PRECISIONS)}.")
         if self.threads < 0:
-            raise InputError(f"{self.threads} threads are not possible; 0 means all.")
+            raise InputError(f"threads must be 0 (all) or more, got {self.threads}.")
         if self.streams < 1:
-            raise InputError(f"{self.streams} streams are not possible; there is at least 1.")
+            raise InputError(f"streams must be at least 1, got {self.streams}.")
 
 
 @dataclass(frozen=True)
 class DeviceTimes:
-    """Milliseconds of one inference by the clock of a device of its own (CUDA events), and of the CPU's part in it.
+    """Milliseconds of one batch on a device with a clock of its own (CUDA events), and of the CPU's part in it.
 
     Attributes:
-        upload_ms, compute_ms, download_ms: copy to the device, the network, copy back.
-        enqueue_ms: CPU time to give all of that to the device.
+        upload_ms, compute_ms, download_ms: copy to the device, kernels and network, copy back.
+        enqueue_ms: CPU time to enqueue all of that.
     """
 
     upload_ms: float
@@ -68,17 +66,158 @@ class DeviceTimes:
     enqueue_ms: float
 
 
-class Backend(ABC):
-    """A model that is loaded and ready. `concurrency` threads at a time may use it; `close` frees what it holds.
+class Request(ABC):
+    """One batch in flight, with all the buffers that it needs.
+
+    Call `prepare`, `run` and `finish` in this order, each from any one thread, as often as needed; then `release` it (or
+    leave its `with` block), which returns it to the backend's pool.
 
     Attributes:
-        name: of the backend, as `openvino`.
-        device: where it runs, as `CPU`.
-        precision: what it computes in, as it is in force and not merely as asked.
-        metadata: what the model says of itself.
-        width, height: of its input, pixels.
-        concurrency: how many threads may call `infer` at the same time.
-        threads: of the CPU, as asked, for what is done before and after it, too; 0 for all.
+        batch: number of frames that it takes at most.
+
+    Example:
+        >>> with backend.request() as request:
+        ...     request.prepare([frame])
+        ...     request.run()
+        ...     (outputs,) = request.finish(Wanted.MAP | Wanted.FRACTION)
+    """
+
+    batch: int
+
+    def __init__(self, backend: "Backend", batch: int) -> None:
+        self._backend = backend
+        self.batch = batch
+
+    @abstractmethod
+    def prepare(self, frames: Sequence[Frame], pixels: PixelFormat = PixelFormat.BGR) -> None:
+        """Resize and normalise frames into the input tensor.
+
+        Args:
+            frames: 1 to `batch` frames, uint8 in the layout `pixels`, of any sizes. They must not change before `finish`
+                returns.
+            pixels: pixel format of all frames.
+
+        Raises:
+            InputError: if there are no frames or too many, or one does not have this layout.
+        """
+
+    @abstractmethod
+    def run(self) -> None:
+        """Start inference. On a CPU it is complete when this returns; on a GPU it is enqueued.
+
+        Raises:
+            BackendError: if the engine fails.
+        """
+
+    @abstractmethod
+    def finish(self, wanted: Wanted = Wanted.MAP, *, opacity: float = DEFAULT_OPACITY) -> list[Outputs]:
+        """Wait for the maps and return the wanted outputs, one `Outputs` for each frame.
+
+        Args:
+            wanted: outputs to compute; an overlay needs BGR frames.
+            opacity: opacity of the overlay's tint where the map is 1; 0..1.
+
+        Raises:
+            BackendError: if the engine fails.
+            InputError: if the backend cannot give one of these outputs.
+        """
+
+    def device_times(self) -> DeviceTimes | None:
+        """Return the device's times of the last finished batch; None for a backend without a device clock."""
+        return None
+
+    def close(self) -> None:  # noqa: B027  # most requests hold memory only
+        """Free what the request holds. Called by the backend."""
+
+    def release(self) -> None:
+        """Return the request to the backend's pool."""
+        self._backend._take_back(self)
+
+    def __enter__(self) -> "Request":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _check_frames(self, frames: Sequence[Frame]) -> None:
+        if not 1 <= len(frames) <= self.batch:
+            raise InputError(f"A request takes 1 to {self.batch} frames, got {len(frames)}.")
+
+
+class HostRequest(Request):
+    """A request whose tensors are in CPU memory.
+
+    Args:
+        backend: owner.
+        batch: number of frames.
+        infer: runs the model on the input tensor, float32 `(batch, 3, h, w)`, and returns its maps, float32
+            `(batch, 1, h, w)`, valid until it is called again.
+        tensor: input tensor to fill; None for a new one.
+    """
+
+    def __init__(
+        self, backend: "Backend", batch: int, infer: Callable[[Batch], Batch], tensor: Batch | None = None
+    ) -> None:
+        super().__init__(backend, batch)
+        self._infer = infer
+        shape = (batch, 3, backend.height, backend.width)
+        self._input: Batch = np.zeros(shape, np.float32) if tensor is None else tensor
+        self._maps: Batch = self._input[:0]
+        self._frames: list[Frame] = []
+        self._pixels = PixelFormat.BGR
+
+    def prepare(self, frames: Sequence[Frame], pixels: PixelFormat = PixelFormat.BGR) -> None:
+        """Resize and normalise frames on the CPU."""
+        self._check_frames(frames)
+        backend = self._backend
+        self._frames, self._pixels = list(frames), pixels
+        preprocess(
+            frames,
+            backend.width,
+            backend.height,
+            backend.metadata.normalisation,
+            pixels=pixels,
+            threads=backend.threads,
+            out=self._input[: len(frames)],
+        )
+        self._input[len(frames) :] = self._input[len(frames) - 1]
+
+    def run(self) -> None:
+        """Run the model."""
+        self._maps = self._infer(self._input)
+
+    def finish(self, wanted: Wanted = Wanted.MAP, *, opacity: float = DEFAULT_OPACITY) -> list[Outputs]:
+        """Postprocess on the CPU."""
+        if Wanted.DEVICE_MAP in wanted:
+            raise InputError(
+                f"The backend {self._backend.name} keeps no maps in GPU memory; use an engine made by `br2net build`."
+            )
+        if Wanted.OVERLAY in wanted and self._pixels is not PixelFormat.BGR:
+            raise InputError(f"An overlay needs BGR frames, got {self._pixels.name}.")
+        frames, threads = self._frames, self._backend.threads
+        self._frames = []
+        return [
+            postprocess(blur, frame, self._pixels.size_of(frame), wanted, opacity=opacity, threads=threads)
+            for blur, frame in zip(self._maps[:, 0], frames, strict=False)
+        ]
+
+
+class Backend(ABC):
+    """A loaded model. It owns its requests; `close` frees everything.
+
+    Attributes:
+        name: name of the backend, for example `openvino`.
+        device: device that it runs on, for example `CPU`.
+        precision: precision in force, not merely the one asked for.
+        metadata: what the model says about itself.
+        width, height: size of the network input, pixels.
+        threads: CPU threads for pre- and postprocessing; 0 means all.
+        fixed_batch: batch size that the model is fixed to; None where it takes any.
+        concurrency: number of threads that can usefully call `run` at the same time.
+        depth: number of requests that one thread keeps in flight to hide copies; 1 where `run` blocks.
+        max_requests: number of requests of one batch size in existence; `request` waits for a free one.
     """
 
     name: str
@@ -90,83 +229,87 @@ class Backend(ABC):
     threads: int = 0
     fixed_batch: int | None = None
     concurrency: int = 1
+    depth: int = 1
+    max_requests: int = 8
 
-    def infer(self, batch: Batch) -> Batch:
-        """Compute blur maps.
+    def __init__(self) -> None:
+        self._idle: dict[int, list[Request]] = {}  # by batch size, the latest used last
+        self._made: dict[int, int] = {}
+        self._closed = False
+        self._changed = threading.Condition()
 
-        Args:
-            batch: float32 `(N, 3, height, width)`, RGB, normalised by the model's own normalisation. A model of a
-                fixed batch size is run as often as needed.
+    @property
+    def largest_batch(self) -> int:
+        """Number of frames that one request takes at most."""
+        return self.fixed_batch or LARGEST_BATCH
 
-        Returns:
-            float32 `(N, 1, height, width)`, 0..1, 1 = blurred. The array belongs to the caller.
-
-        Raises:
-            InputError: if the batch has another shape or type.
-            BackendError: if the engine underneath fails, or was closed.
-        """
-        self.check_batch(batch)
-        if self.fixed_batch is None or len(batch) == self.fixed_batch:
-            return self._run(batch)
-        count = self.fixed_batch
-        parts = []
-        for start in range(0, len(batch), count):
-            part = batch[start : start + count]
-            missing = count - len(part)
-            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-            parts.append(self._run(filled)[: len(part)])
-        return np.concatenate(parts)
-
-    def check_batch(self, batch: Batch) -> None:
-        """Refuse what is not float32 `(N, 3, height, width)`.
+    def batch_size(self, frames: int) -> int:
+        """Return the batch size that `frames` frames are computed in; the rest of the batch is padded.
 
         Raises:
-            InputError: if so.
+            InputError: if one request cannot take that many.
         """
-        if batch.dtype != np.float32:
-            raise InputError(f"A batch of {batch.dtype} does not fit; float32 is wanted.")
-        if batch.ndim != 4 or batch.shape[1:] != (3, self.height, self.width) or not len(batch):
-            raise InputError(
-                f"A batch of shape {batch.shape} does not fit; (N, 3, {self.height}, {self.width}) is wanted."
-            )
+        if not 1 <= frames <= self.largest_batch:
+            raise InputError(f"A request takes 1 to {self.largest_batch} frames, got {frames}.")
+        return self.fixed_batch or frames
 
-    def detect(self, frames: Sequence[Frame]) -> list[Map]:
-        """Compute the blur maps of frames: resize, normalise, infer, and resize the maps.
-
-        Args:
-            frames: uint8 `(H, W, 3)` BGR each, of any sizes.
-
-        Returns:
-            float32 `(H, W)` each, of its frame's size, 0..1, 1 = blurred. The arrays belong to the caller.
+    def request(self, frames: int = 1) -> Request:
+        """Return an idle request for up to `frames` frames; wait for one if `max_requests` are in use.
 
         Raises:
-            InputError: if there is no frame.
-            BackendError: if the engine underneath fails, or was closed.
+            InputError: if one request cannot take that many frames.
+            BackendError: if the backend is closed, or has no memory for another request.
         """
-        batch = preprocess(frames, self.width, self.height, self.metadata.normalisation, threads=self.threads)
-        sizes = [(frame.shape[1], frame.shape[0]) for frame in frames]
-        blur = self.infer(batch)[:, 0]
-        return [to_frame_size(item, *size, threads=self.threads) for item, size in zip(blur, sizes, strict=True)]
-
-    def infer_on_device(self, batch: Batch) -> "DeviceMap":
-        """The same as `infer`, with the maps left on the GPU: only the `tensorrt` backend does that.
-
-        Raises:
-            InputError: if this backend gives its maps in the CPU's memory.
-        """
-        raise InputError(f"The backend {self.name} keeps no maps on a GPU; an engine of `br2net build` does.")
+        batch = self.batch_size(frames)
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise BackendError(CLOSED)
+                idle = self._idle.pop(batch, [])
+                self._idle[batch] = idle
+                if idle:
+                    return idle.pop()
+                if self._made.get(batch, 0) < self.max_requests:
+                    self._forget_sizes()
+                    request = self._new_request(batch)
+                    self._made[batch] = self._made.get(batch, 0) + 1
+                    return request
+                self._changed.wait()
 
     @abstractmethod
-    def _run(self, batch: Batch) -> Batch:
-        """Run one batch whose shape is checked; the result must not be reused by a later call."""
+    def _new_request(self, batch: int) -> Request:
+        """Make another request."""
 
-    def device_times(self) -> DeviceTimes | None:
-        """Of the last `infer`, where the model runs on a device with a clock and memory of its own; None elsewhere."""
-        return None
+    def _forget_size(self, batch: int) -> None:  # noqa: B027  # most backends keep nothing for a batch size
+        """Free what is kept for a batch size; no request of it is left."""
 
-    @abstractmethod
+    def _take_back(self, request: Request) -> None:
+        with self._changed:
+            if self._closed:
+                request.close()
+            else:
+                self._idle.setdefault(request.batch, []).append(request)
+            self._changed.notify()
+
+    def _forget_sizes(self) -> None:
+        """Close the least recently used batch sizes beyond `KEPT_BATCH_SIZES` that have no request in use."""
+        for batch in [size for size in self._idle if self._made.get(size, 0) == len(self._idle[size])]:
+            if len(self._made) < KEPT_BATCH_SIZES:
+                break
+            if self._made.pop(batch, 0):
+                for request in self._idle.pop(batch):
+                    request.close()
+                self._forget_size(batch)
+
     def close(self) -> None:
-        """Free what the backend holds; it cannot be used afterwards. Closing twice does no harm."""
+        """Free the model and all idle requests; those in use are freed when they are released. Idempotent."""
+        with self._changed:
+            self._closed = True
+            for requests in self._idle.values():
+                for request in requests:
+                    request.close()
+            self._idle.clear()
+            self._changed.notify_all()
 
     def __enter__(self) -> "Backend":
         return self
@@ -175,3 +318,47 @@ class Backend(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def detect(
+    backend: Backend,
+    frames: Sequence[Frame],
+    wanted: Wanted = Wanted.MAP,
+    *,
+    pixels: PixelFormat = PixelFormat.BGR,
+    opacity: float = DEFAULT_OPACITY,
+) -> list[Outputs]:
+    """Compute the wanted outputs of any number of frames, in batches, with `backend.depth` of them in flight.
+
+    Args:
+        backend: loaded model.
+        frames: uint8 frames in the layout `pixels`, of any sizes.
+        wanted: outputs to compute.
+        pixels: pixel format of all frames.
+        opacity: opacity of the overlay's tint where the map is 1; 0..1.
+
+    Raises:
+        InputError: if a frame does not have this layout, or an output is not possible.
+        BackendError: if the engine fails.
+    """
+    results: list[Outputs] = []
+    in_flight: deque[Request] = deque()
+
+    def finish_oldest() -> None:
+        with in_flight.popleft() as oldest:
+            results.extend(oldest.finish(wanted, opacity=opacity))
+
+    try:
+        for start in range(0, len(frames), backend.largest_batch):
+            part = frames[start : start + backend.largest_batch]
+            if len(in_flight) == backend.depth:
+                finish_oldest()
+            in_flight.append(backend.request(len(part)))
+            in_flight[-1].prepare(part, pixels)
+            in_flight[-1].run()
+        while in_flight:
+            finish_oldest()
+    finally:
+        for request in in_flight:
+            request.release()
+    return results

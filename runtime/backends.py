@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from br2net.errors import InputError, ModelError
+from br2net.files import CHECKPOINT_SUFFIXES, ENGINE_SUFFIXES
 from br2net.runtime.backend import Backend, InferenceOptions
 
 BACKENDS = ("tensorrt", "openvino", "onnxruntime", "torch")
-CHECKPOINT_SUFFIXES = (".pth", ".pt")
-ENGINE_SUFFIXES = (".engine", ".plan")
 
 
 def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | None = None) -> Backend:
@@ -35,12 +34,6 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
         raise InputError(f"There is no backend {backend}; there are {', '.join(BACKENDS)}.")
     if (reader or backend) != backend or (backend in ("torch", "tensorrt") and reader is None):
         raise InputError(f"The backend {backend} does not read {path.suffix} files.")
-    opened = _open(path, backend, options)
-    opened.threads = options.threads
-    return opened
-
-
-def _open(path: Path, backend: str, options: InferenceOptions) -> Backend:
     if backend == "tensorrt":
         from br2net.runtime.tensorrt import TensorRTBackend
 

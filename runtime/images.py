@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import ImageError, InputError
-from br2net.files import write_bytes
+from br2net.files import IMAGE_SUFFIXES, write_bytes
+from br2net.types import Frame
 
-Frame = NDArray[np.uint8]
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 SILENT = 0  # OpenCV's log level
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER_BYTES = len(PNG_SIGNATURE) + 25  # the signature and IHDR, which is always first and always this long
@@ -123,17 +122,17 @@ def _expand(source: str | Path) -> Iterator[Path]:
         is_folder, is_there = False, True
     if is_folder:
         try:
-            images = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+            images = sorted(item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file())
         except OSError as error:
             raise InputError(f"Cannot read the folder {path}: {error.strerror or error}.") from error
         if not images:
-            raise InputError(f"The folder {path} holds no images ({', '.join(sorted(SUFFIXES))}).")
+            raise InputError(f"The folder {path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
         yield from images
     elif is_there or not glob.has_magic(str(source)):
         yield path
     else:
         matches = sorted(Path(name) for name in glob.glob(str(source), recursive=True))  # noqa: PTH207  # absolute patterns too
-        images = [item for item in matches if item.is_file() and item.suffix.lower() in SUFFIXES]
+        images = [item for item in matches if item.is_file() and item.suffix.lower() in IMAGE_SUFFIXES]
         if not images:
             raise InputError(f"The pattern {source} matches no images.")
         yield from images

@@ -1,9 +1,7 @@
 """What a model file says of itself: one JSON object under the ONNX metadata key `br2net`."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from br2net.errors import ModelError
@@ -17,6 +15,18 @@ class Normalisation:
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def scale(self) -> tuple[float, float, float]:
+        """Factors of `pixel * scale + shift`, per RGB channel."""
+        red, green, blue = self.std
+        return 1.0 / (255.0 * red), 1.0 / (255.0 * green), 1.0 / (255.0 * blue)
+
+    @property
+    def shift(self) -> tuple[float, float, float]:
+        """Summands of `pixel * scale + shift`, per RGB channel."""
+        red, green, blue = (-mean / std for mean, std in zip(self.mean, self.std, strict=True))
+        return red, green, blue
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -92,8 +102,3 @@ def _three(values: Any) -> tuple[float, float, float]:
     """Three numbers, one for each of red, green and blue."""
     red, green, blue = (float(value) for value in values)
     return red, green, blue
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -7,16 +7,12 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from br2net.errors import InputError
 from br2net.runtime.metadata import Normalisation
 from br2net.runtime.native import cpu, is_available
-from br2net.runtime.native.frames import PixelFormat
+from br2net.types import Batch, Frame, PixelFormat
 
-__all__ = ["STRIDE", "PixelFormat", "check_size", "preprocess", "resize", "to_bgr"]
-
-Frame = NDArray[np.uint8]
 STRIDE = 32  # the smallest feature map has 1/32 of the input's size
 
 
@@ -68,7 +64,8 @@ def preprocess(
     *,
     pixels: PixelFormat = PixelFormat.BGR,
     threads: int = 0,
-) -> NDArray[np.float32]:
+    out: Batch | None = None,
+) -> Batch:
     """Make one batch of network input.
 
     Args:
@@ -77,7 +74,8 @@ def preprocess(
         height: of the input, a multiple of 32.
         normalisation: `(pixel / 255 - mean) / std` per RGB channel.
         pixels: of all frames; BGR `(H, W, 3)` where nothing else is said.
-        threads: of the compiled library, at most; 0 for OMP_NUM_THREADS, else all processors.
+        threads: threads of the compiled library; 0 for OMP_NUM_THREADS, else all processors.
+        out: array to write into, float32 `(N, 3, height, width)`, contiguous; None for a new one.
 
     Returns:
         float32 `(N, 3, height, width)`, RGB.
@@ -88,12 +86,11 @@ def preprocess(
     check_size(width, height)
     if not frames:
         raise InputError("A batch needs at least one frame.")
-    batch = np.empty((len(frames), 3, height, width), np.float32)
-    scale = 1.0 / (255.0 * np.asarray(normalisation.std, np.float64))
-    shift = -np.asarray(normalisation.mean, np.float64) / np.asarray(normalisation.std, np.float64)
+    batch = np.empty((len(frames), 3, height, width), np.float32) if out is None else out
+    scale, shift = normalisation.scale, normalisation.shift
     if is_available():
         for frame, planes in zip(frames, batch, strict=True):
-            cpu.preprocess(frame, pixels, planes, tuple(scale), tuple(shift), threads)
+            cpu.preprocess(frame, pixels, planes, scale, shift, threads)
         return batch
     for frame, planes in zip(frames, batch, strict=True):
         blue_green_red = cv2.split(resize(to_bgr(frame, pixels), width, height))

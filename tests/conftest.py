@@ -7,15 +7,14 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from br2net.runtime.metadata import IMAGENET, METADATA_KEY, ModelMetadata
+from br2net.types import Frame
 from tests.testbed.fixture import testbed
 
 __all__ = ["testbed"]  # one for the whole run: what was imported with it stays imported
 
-Frame = NDArray[np.uint8]
 Dimension = int | str
 OnnxMaker = Callable[..., Path]
 

@@ -5,8 +5,9 @@ import threading
 import numpy as np
 
 from br2net.errors import BackendError
-from br2net.runtime.backend import Backend, Batch
+from br2net.runtime.backend import Backend
 from br2net.runtime.metadata import ModelMetadata, Normalisation
+from br2net.types import Batch
 
 PATIENCE_S = 20.0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from br2net.datasets.pairs import Pair, find_pairs, read_pair
 from br2net.errors import DatasetError
 from br2net.runtime.images import list_images, read_image
 from br2net.runtime.metadata import Normalisation
-from br2net.runtime.pairs import Pair, find_pairs, read_pair
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.augment import geometry, in_focus_box, photometry
 from br2net.training.collage import paste_subject, side_by_side

@@ -12,14 +12,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from br2net.bulk.filesystems import is_local, open_filesystem
 from br2net.bulk.sources import Chunk, beside
 from br2net.errors import ImageError, InputError
 from br2net.runtime.images import decode_image
+from br2net.types import Frame
 
-Frame = NDArray[np.uint8]
 ROWS_AT_ONCE = 16
 
 

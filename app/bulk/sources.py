@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 from br2net.bulk.filesystems import is_under, open_filesystem, to_url
 from br2net.errors import InputError
-from br2net.runtime.images import SUFFIXES
+from br2net.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 COLUMNS = ("image", "bytes", "content", "path", "url", "file", "file_name")  # tried in this order
 CHUNK_IMAGES = 32
@@ -103,7 +102,7 @@ def _items(sources: Iterable[str], column: str | None, without: str | None) -> I
 
 def _expand(source: str, without: str | None) -> Iterator[str]:
     filesystem, path = open_filesystem(source)
-    wanted = SUFFIXES | VIDEO_SUFFIXES | PARQUET_SUFFIXES
+    wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES | PARQUET_SUFFIXES
     try:
         if filesystem.isdir(path):
             names = sorted(filesystem.find(path))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from br2net.benchmarks.latency.compare import Comparison
     from br2net.benchmarks.latency.record import Report
     from br2net.benchmarks.latency.run import Plan
-    from br2net.runtime.pairs import Pair
+    from br2net.datasets.pairs import Pair
 
 
 def benchmark(
@@ -168,7 +168,7 @@ def _path(name: str) -> Path | None:
 
 
 def _pairs(dataset: Path | None, split: Path | None, invert_masks: bool) -> "tuple[Pair, ...]":
-    from br2net.runtime.pairs import find_pairs
+    from br2net.datasets.pairs import find_pairs
 
     return () if dataset is None else tuple(find_pairs(dataset, split, invert_masks))
 

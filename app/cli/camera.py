@@ -19,7 +19,7 @@ from br2net.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from br2net.runtime.sinks import Sink
+    from br2net.live.sinks import Sink
 
 STREAMS = 2
 
@@ -113,10 +113,10 @@ def camera(
     )
     from br2net.cli.watching import WatchOptions, make_alerts, make_page, warnings_told
     from br2net.detector import Detector
-    from br2net.runtime.camera import BufferPolicy, CameraOptions
+    from br2net.live.camera import BufferPolicy, CameraOptions
+    from br2net.live.pipeline import Pipeline, PipelineOptions, parse_region
+    from br2net.live.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
     from br2net.runtime.images import quiet_opencv
-    from br2net.runtime.pipeline import Pipeline, PipelineOptions, parse_region
-    from br2net.runtime.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
 
     policy = None if drop is None else BufferPolicy(drop.value)
     refuse_sources(sources, record, jsonl, events)

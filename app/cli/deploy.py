@@ -29,9 +29,9 @@ def deploy(
     Each FILE becomes a model with its configuration: dynamic batching, instances, warm-up, and the facts that
     `Detector.load("triton://host:8000/NAME")` asks for. A changed file becomes the next version.
     """
+    from br2net.builder.triton.repository import FILES, ServingOptions
+    from br2net.builder.triton.repository import deploy as deploy_one
     from br2net.errors import InputError
-    from br2net.runtime.triton.repository import FILES, ServingOptions
-    from br2net.runtime.triton.repository import deploy as deploy_one
     from br2net.zoo import find_model
 
     if target != "triton":

@@ -19,8 +19,8 @@ def doctor(as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from br2net import __version__
-    from br2net.runtime.doctor import examine
-    from br2net.runtime.doctor.machine import Machine
+    from br2net.doctor import examine
+    from br2net.doctor.machine import Machine
 
     findings = examine(Machine(), __version__)
     if as_json:

@@ -70,11 +70,11 @@ def evaluate(
     from br2net.benchmarks.accuracy import ReportSubject, check_sharp, write_report
     from br2net.benchmarks.accuracy import evaluate as run
     from br2net.benchmarks.accuracy.published import which_set
+    from br2net.datasets.pairs import find_pairs
     from br2net.errors import InputError
     from br2net.runtime.backend import InferenceOptions
     from br2net.runtime.backends import open_backend
     from br2net.runtime.images import list_images
-    from br2net.runtime.pairs import find_pairs
     from br2net.zoo import find_model
 
     positive_class = _positive(positive)

@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from br2net.errors import InputError
-from br2net.runtime.camera import Camera, CameraOptions
-from br2net.runtime.pipeline import FrameResult, Pipeline, Summary
+from br2net.live.camera import Camera, CameraOptions
+from br2net.live.pipeline import FrameResult, Pipeline, Summary
 
 REFRESH_S = 0.25
 

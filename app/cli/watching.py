@@ -14,11 +14,11 @@ from typer.core import TyperCommand
 from br2net.errors import InputError
 
 if TYPE_CHECKING:
-    from br2net.runtime.alerts import Alerts, EventTarget
+    from br2net.live.alerts import Alerts, EventTarget
+    from br2net.live.camera import Camera
+    from br2net.live.sinks import Recorder
+    from br2net.live.web import WebOptions, WebPage
     from br2net.runtime.backend import Backend
-    from br2net.runtime.camera import Camera
-    from br2net.runtime.sinks import Recorder
-    from br2net.runtime.web import WebOptions, WebPage
 
 DEFAULT_PORT = "8080"
 PORT = re.compile(r"\d{2,5}")
@@ -91,13 +91,13 @@ class WatchOptions:
         if self.host is not None and self.web is None:
             raise InputError("--host is the address of the page; ask for the page with --web.")
         if self.web is not None:
-            from br2net.runtime.web.access import Access
+            from br2net.live.web.access import Access
 
             Access(self.page())  # before a model is loaded
 
     def page(self) -> "WebOptions":
         """Where to serve the page, and to whom."""
-        from br2net.runtime.web import DEFAULT_PORT, WebOptions
+        from br2net.live.web import DEFAULT_PORT, WebOptions
 
         port = DEFAULT_PORT if self.web is None else self.web
         return WebOptions(host=self.host or "127.0.0.1", port=port, token=self.token or None)
@@ -109,7 +109,7 @@ def make_alerts(options: WatchOptions, regions: Sequence[str], stack: ExitStack)
     Raises:
         InputError: if an expression, address or file cannot be used.
     """
-    from br2net.runtime.alerts import AlertMonitor, Alerts, EventLog, MqttPublisher, Webhook, parse_rules
+    from br2net.live.alerts import AlertMonitor, Alerts, EventLog, MqttPublisher, Webhook, parse_rules
 
     if not options.alerts:
         return None
@@ -142,7 +142,7 @@ def make_page(
         InputError: if it cannot be served there, or needs a token.
         MissingDependencyError: if the packages of the `live` extra are missing.
     """
-    from br2net.runtime.web import About, WebPage
+    from br2net.live.web import About, WebPage
 
     about = About(
         cameras=tuple(camera.name for camera in cameras),

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.benchmarks.accuracy.evaluation import blur_map
-from br2net.benchmarks.accuracy.metrics import ImageFigures
 from br2net.benchmarks.accuracy.sharp_check import SharpFigures, defocus
+from br2net.datasets.metrics import ImageFigures
+from br2net.datasets.pairs import Pair, read_pair
 from br2net.runtime.backend import Backend
 from br2net.runtime.images import read_image
-from br2net.runtime.pairs import Pair, read_pair
 from br2net.runtime.postprocessing import to_grey
 
 THUMBNAIL_WIDTH = 360

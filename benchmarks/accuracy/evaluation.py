@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.benchmarks.accuracy.metrics import AccuracyMeter, ImageFigures, Summary
+from br2net.datasets.metrics import AccuracyMeter, ImageFigures, Summary
+from br2net.datasets.pairs import Pair, read_pair
 from br2net.runtime.backend import Backend
-from br2net.runtime.pairs import Pair, read_pair
 from br2net.runtime.postprocessing import to_frame_size
 from br2net.runtime.preprocessing import preprocess
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from br2net.runtime.pairs import Pair
+from br2net.datasets.pairs import Pair
 
 SOURCE = "Jin et al., “Depth and DOF Cues Make Better Defocus Blur Detection”, ICME 2023"
 SHI_TEST_NAMES_SHA256 = "ea9b9fb9f68c0cacf53ea5a7654ba1b187659bb242bd2346e856155d507570a9"  # sorted stems, a line each

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from br2net.benchmarks.accuracy.contact_sheet import pair_rows, sharp_rows
 from br2net.benchmarks.accuracy.evaluation import Evaluation
-from br2net.benchmarks.accuracy.metrics import Curves, ImageFigures, Positive
 from br2net.benchmarks.accuracy.published import PUBLISHED, SETS, SOURCE, Figures, which_set
 from br2net.benchmarks.accuracy.sharp_check import RADIUS_SHARE, SharpCheck
 from br2net.benchmarks.report.page import style
 from br2net.benchmarks.report.plots import Axis, Mark, line_plot
+from br2net.datasets.metrics import Curves, ImageFigures, Positive
+from br2net.datasets.pairs import Pair
 from br2net.files import write_text
 from br2net.runtime.backend import Backend
-from br2net.runtime.pairs import Pair
 
 WORST, BEST, WORST_SHARP = 10, 4, 4
 CLASS_NAMES = {"blurred": "blurred", "sharp": "in focus"}

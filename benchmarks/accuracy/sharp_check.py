@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.benchmarks.accuracy.evaluation import blur_map
-from br2net.benchmarks.accuracy.metrics import BINARY
+from br2net.datasets.metrics import BINARY
 from br2net.errors import InputError
 from br2net.runtime.backend import Backend
 from br2net.runtime.images import read_image

@@ -43,10 +43,10 @@ from br2net.benchmarks.latency.subjects import file_hash, find_subjects, options
 from br2net.benchmarks.latency.timing import Method, time_interleaved
 from br2net.benchmarks.latency.work import Work
 from br2net.builder.comparison import packaged_photograph
+from br2net.datasets.pairs import Pair
 from br2net.errors import BackendError, Br2netError, InputError
 from br2net.runtime.backend import Backend
 from br2net.runtime.backends import open_backend
-from br2net.runtime.pairs import Pair
 from br2net.runtime.preprocessing import preprocess
 
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/]+/)+(?=[^\s/])")  # of an absolute path; an address is none

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from br2net.errors import InputError
+from br2net.files import CHECKPOINT_SUFFIXES, ENGINE_SUFFIXES, sha256_of
 from br2net.runtime.backend import InferenceOptions
-from br2net.runtime.backends import CHECKPOINT_SUFFIXES
-from br2net.runtime.metadata import sha256_of
 from br2net.runtime.model_file import read_model_file
 
 FORMS = ("plain", "restructured")
-ENGINE_SUFFIXES = (".engine", ".plan")
 PAPER = "paper"
 NETWORKS = (PAPER, "resnext101", "resnext50", "vgg16", "mobile")  # what can be measured with random weights
 

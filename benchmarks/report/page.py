@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import resources
+from typing import Any
 
 
 def style() -> str:
@@ -18,3 +19,17 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "")
     return (
         f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
+
+
+def render(package: str, template: str, **values: Any) -> str:
+    """Fill a Jinja2 template of a package. Values are escaped for HTML, except those of type `markupsafe.Markup`.
+
+    Args:
+        package: import name of the package that holds the template, for example `br2net.calibration`.
+        template: file name of the template.
+        values: names of the template, and what they stand for.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader(package, "")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(template).render(values)

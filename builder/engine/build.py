@@ -14,14 +14,13 @@ from br2net.builder.engine.layers import mostly_fp32
 from br2net.builder.engine.options import BuildOptions, Hardware, compute_capability_of
 from br2net.builder.engine.source import OnnxSource, read_source, resolve_profile
 from br2net.errors import InputError
-from br2net.files import check_writable
-from br2net.runtime.backends import ENGINE_SUFFIXES
+from br2net.files import ENGINE_SUFFIXES, check_writable
 from br2net.runtime.engine_file import EngineRecord, Library, Profile, read_engine, write_engine
 from br2net.runtime.gpu import Gpu, find_gpu
 from br2net.runtime.preprocessing import preprocess
+from br2net.types import Frame
 
 _log = logging.getLogger(__name__)
-Frame = NDArray[np.uint8]
 
 
 def build_engine(

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.builder.engine.layers import count_layers
-from br2net.errors import MissingDependencyError
+from br2net.errors import EngineError, MissingDependencyError
 from br2net.runtime.tensorrt.api import trt
-from br2net.runtime.tensorrt.log import EngineError, kept_log
+from br2net.runtime.tensorrt.log import kept_log
 
 
 def load_plan(plan: bytes) -> trt.ICudaEngine:

@@ -7,6 +7,7 @@ from typing import Any
 
 from br2net.builder.inspection import metadata_rows
 from br2net.errors import Br2netError, ModelError
+from br2net.files import ENGINE_SUFFIXES
 from br2net.runtime.engine_file import (
     RTX,
     TENSORRT,
@@ -20,7 +21,6 @@ from br2net.runtime.engine_file import (
 )
 from br2net.runtime.gpu import find_gpu
 
-PLAN_SUFFIXES = (".engine", ".plan", ".trt")
 _FLAVOURS = {"ftrt": TENSORRT, "vtrt": RTX}
 
 
@@ -83,7 +83,7 @@ class EngineSummary:
 
 def is_engine(path: Path) -> bool:
     """Whether a file is a plan or a plan's sidecar, by its name or its first bytes."""
-    if path.suffix.lower() in PLAN_SUFFIXES or _is_sidecar(path):
+    if path.suffix.lower() in ENGINE_SUFFIXES or _is_sidecar(path):
         return True
     with path.open("rb") as file:
         return file.read(4)[1:] == b"trt"
@@ -112,7 +112,7 @@ def inspect_engine(path: Path) -> EngineSummary:
 
 
 def _is_sidecar(path: Path) -> bool:
-    return path.suffix == ".json" and path.with_suffix("").suffix.lower() in PLAN_SUFFIXES
+    return path.suffix == ".json" and path.with_suffix("").suffix.lower() in ENGINE_SUFFIXES
 
 
 def _obstacle(engine: Path) -> str | None:

@@ -9,11 +9,11 @@ from br2net.builder.engine.options import BuildOptions
 from br2net.builder.engine.progress import BuildProgress, progress_bars, run_interruptible
 from br2net.builder.engine.source import OnnxSource
 from br2net.builder.engine.timing_cache import load_timing_cache, save_timing_cache, timing_cache_path
-from br2net.errors import InputError
+from br2net.errors import EngineError, InputError
 from br2net.runtime.engine_file import RTX, Profile
 from br2net.runtime.gpu import Gpu
 from br2net.runtime.tensorrt.api import library, trt
-from br2net.runtime.tensorrt.log import EngineError, kept_log
+from br2net.runtime.tensorrt.log import kept_log
 
 _OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "cudaerrormemoryallocation")
 

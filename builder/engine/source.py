@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from br2net.errors import InputError, ModelError
+from br2net.files import sha256_of
 from br2net.runtime.engine_file import InputShape, Profile
-from br2net.runtime.metadata import ModelMetadata, sha256_of
+from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import check_size
 

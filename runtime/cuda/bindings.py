@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from br2net.runtime.cuda.errors import CudaError, cuda_error
+from br2net.errors import CudaError
+from br2net.runtime.cuda.errors import cuda_error
 from br2net.runtime.cuda.interface import Event, Stream
 from br2net.runtime.cuda.resources import Resource
 

@@ -7,8 +7,8 @@ from types import TracebackType
 
 import pycuda.driver as driver
 
+from br2net.errors import CudaError
 from br2net.runtime.cuda.bindings import Bindings, BoundEvent, BoundGraph, find_bindings
-from br2net.runtime.cuda.errors import CudaError
 from br2net.runtime.cuda.interface import DeviceBuffer, Event, HostBuffer, Stream
 from br2net.runtime.cuda.lease import Lease
 from br2net.runtime.cuda.primary_context import primary_context

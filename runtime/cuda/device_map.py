@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from br2net.errors import CudaError
 from br2net.runtime.cuda.dlpack import lend
-from br2net.runtime.cuda.errors import CudaError
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer
 
 

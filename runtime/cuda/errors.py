@@ -1,23 +1,6 @@
 """What went wrong on the GPU, told from the driver's words, in one sentence that says what to do."""
 
-from br2net.errors import BackendError
-
-
-class CudaError(BackendError):
-    """A call to CUDA that failed.
-
-    Attributes:
-        sticky: the GPU's context is lost to this process: nothing works in it any more, a fresh process does.
-    """
-
-    def __init__(self, text: str, *, sticky: bool = False) -> None:
-        super().__init__(text)
-        self.sticky = sticky
-
-
-class OutOfMemoryError(CudaError):
-    """The GPU has too little free memory."""
-
+from br2net.errors import CudaError, OutOfMemoryError
 
 _MEMORY = ("out of memory", "OutOfMemory", "OUT_OF_MEMORY", "outofmemory")
 # CUDA's texts (cuGetErrorString) of faults after which every further call in the process fails.

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from br2net.runtime.cuda.errors import CudaError
+from br2net.errors import CudaError
 
 
 class Lease:

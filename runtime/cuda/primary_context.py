@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pycuda.driver as driver
 
-from br2net.errors import BackendError
-from br2net.runtime.cuda.errors import CudaError, cuda_error
+from br2net.errors import BackendError, CudaError
+from br2net.runtime.cuda.errors import cuda_error
 
 if TYPE_CHECKING:
     from br2net.runtime.cuda.device import PycudaDevice

@@ -10,7 +10,7 @@ import numpy as np
 import pycuda.driver as driver
 from numpy.typing import DTypeLike, NDArray
 
-from br2net.runtime.cuda.errors import CudaError
+from br2net.errors import CudaError
 from br2net.runtime.cuda.interface import Event, KernelArgument, Stream
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from ctypes import byref, c_float, c_int32
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.runtime.native.frames import PixelFormat, describe, with_whole_rows
+from br2net.runtime.native.frames import describe, with_whole_rows
 from br2net.runtime.native.library import CFrame, CInput, CPictures, checked, open_library, thread_count
+from br2net.types import PixelFormat
 
 Scales = tuple[float, float, float]
 Float = NDArray[np.float32]

@@ -10,9 +10,9 @@ import numpy as np
 
 from br2net.errors import BackendError
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, KernelArgument, Stream
-from br2net.runtime.native.frames import PixelFormat
 from br2net.runtime.native.installed import FATBIN, status
 from br2net.runtime.native.library import CAxis, CFrame, CInput, CMapSide, CPictures, checked, open_library
+from br2net.types import PixelFormat
 
 Three = tuple[float, float, float]
 BLOCK = (32, 8, 1)

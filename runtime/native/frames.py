@@ -1,43 +1,10 @@
 """How arrays are handed to the library."""
 
-from enum import Enum
-
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.errors import InputError
 from br2net.runtime.native.library import CFrame
-
-
-class PixelFormat(Enum):
-    """How a camera lays out its pixels in a uint8 array.
-
-    BGR: `(H, W, 3)`. NV12: `(H * 3 / 2, W)`, the luma above pairs of chroma of two by two pixels; H and W even.
-    YUYV: `(H, W, 2)`, luma and, in turn, either chroma; W even.
-    """
-
-    BGR = 0
-    NV12 = 1
-    YUYV = 2
-
-    def size_of(self, frame: NDArray[np.uint8]) -> tuple[int, int]:
-        """Width and height of a frame, pixels.
-
-        Raises:
-            InputError: if the array is not one of this format.
-        """
-        shape = frame.shape
-        wanted, fits = {
-            PixelFormat.BGR: ("(H, W, 3)", len(shape) == 3 and shape[2] == 3),
-            PixelFormat.NV12: (
-                "(H * 3 / 2, W), H and W even",
-                len(shape) == 2 and shape[0] % 3 == 0 and not shape[1] % 2,
-            ),
-            PixelFormat.YUYV: ("(H, W, 2), W even", len(shape) == 3 and shape[2] == 2 and not shape[1] % 2),
-        }[self]
-        if frame.dtype != np.uint8 or not fits or not frame.size:
-            raise InputError(f"A {self.name} frame is uint8 {wanted}; this is {frame.dtype} {shape}.")
-        return shape[1], shape[0] * 2 // 3 if self is PixelFormat.NV12 else shape[0]
+from br2net.types import PixelFormat
 
 
 def with_whole_rows(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

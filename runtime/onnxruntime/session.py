@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
-from br2net.runtime.backend import Backend, Batch, InferenceOptions
+from br2net.runtime.backend import CLOSED, Backend, HostRequest, InferenceOptions
 from br2net.runtime.model_file import read_model_file
 from br2net.runtime.onnxruntime.rounding import rounding_source
+from br2net.types import Batch
 
 PROVIDERS = {"auto": "CPUExecutionProvider", "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -19,6 +20,8 @@ class OnnxRuntimeBackend(Backend):
     name = "onnxruntime"
 
     def __init__(self, path: Path, options: InferenceOptions) -> None:
+        super().__init__()
+        self.threads = options.threads
         try:
             import onnxruntime
         except ImportError as error:
@@ -50,9 +53,12 @@ class OnnxRuntimeBackend(Backend):
             raise BackendError(f"ONNX Runtime fell back to {used} instead of {provider}.")
         self.device = provider.removesuffix("ExecutionProvider")
 
-    def _run(self, batch: Batch) -> Batch:
+    def _new_request(self, batch: int) -> HostRequest:
+        return HostRequest(self, batch, self._infer)
+
+    def _infer(self, batch: Batch) -> Batch:
         if self._session is None:
-            raise BackendError("The model is closed; load it again.")
+            raise BackendError(CLOSED)
         try:
             results = self._session.run(["blur"], {"image": batch})
         except Exception as error:  # as above
@@ -61,4 +67,5 @@ class OnnxRuntimeBackend(Backend):
 
     def close(self) -> None:
         """Free the session."""
+        super().close()
         self._session = None

@@ -1,31 +1,31 @@
 """A model loaded by OpenVINO."""
 
-import threading
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
-from br2net.runtime.backend import Backend, Batch, InferenceOptions
+from br2net.runtime.backend import CLOSED, Backend, HostRequest, InferenceOptions
 from br2net.runtime.model_file import read_model_file
 from br2net.runtime.openvino.core import shared_core
+from br2net.types import Batch
 
 if TYPE_CHECKING:
-    from openvino import InferRequest, Model
+    from openvino import CompiledModel, Model
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 NAMES = {"float": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "f16": "fp16"}
-KEPT_BATCH_SIZES = 4
 
 
 class OpenVINOBackend(Backend):
-    """Compiles for each batch size when it is first seen, and keeps the last few, with one request for each stream."""
+    """Compiles for each batch size when it is first seen, and keeps the last few, one compiled model for each."""
 
     name = "openvino"
 
     def __init__(self, path: Path, options: InferenceOptions) -> None:
+        super().__init__()
+        self.threads = options.threads
         try:
             import openvino
         except ImportError as error:
@@ -36,18 +36,14 @@ class OpenVINOBackend(Backend):
         self.device = "CPU" if options.device == "auto" else options.device.upper()
         self._settings = _settings(options)
         self.concurrency = options.streams
-        self._pools: dict[int, SimpleQueue[InferRequest]] = {}
-        self._compiling = threading.Lock()
+        self._compiled: dict[int, CompiledModel] = {}  # by batch size
         self._core = shared_core(openvino.Core)
         if self.device.split(".")[0] not in {item.split(".")[0] for item in self._core.available_devices}:
             devices = ", ".join(self._core.available_devices) or "none"
             raise InputError(f"OpenVINO has no device {self.device} here; it has {devices}.")
         try:
             self._model: Model | None = self._core.read_model(path)
-            pool = self._pool(self.fixed_batch or 1)
-            request = pool.get()
-            self.precision = self._precision_of(request)
-            pool.put(request)
+            self.precision = self._precision_of(self._compile(self.fixed_batch or 1))
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
         if options.precision not in ("auto", self.precision) and self.precision != "int8":
@@ -55,44 +51,49 @@ class OpenVINOBackend(Backend):
                 f"OpenVINO computes {path} in {self.precision} on this {self.device}, not in {options.precision}."
             )
 
-    def _run(self, batch: Batch) -> Batch:
+    def _new_request(self, batch: int) -> HostRequest:
+        import openvino
+
         try:
-            pool = self._pool(len(batch))
-            request = pool.get()
-            try:
-                results = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
-                return np.array(results[0], dtype=np.float32)  # before the request is given back
-            finally:
-                pool.put(request)
+            request = self._compile(batch).create_infer_request()
+            tensor = np.zeros((batch, 3, self.height, self.width), np.float32)
+            request.set_input_tensor(openvino.Tensor(tensor, shared_memory=True))
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {_last_line(error)}") from error
 
+        def infer(_: Batch) -> Batch:
+            if self._model is None:
+                raise BackendError(CLOSED)
+            try:
+                request.infer()
+                return np.asarray(request.get_output_tensor().data, dtype=np.float32)
+            except RuntimeError as error:
+                raise BackendError(f"OpenVINO failed: {_last_line(error)}") from error
+
+        return HostRequest(self, batch, infer, tensor)
+
+    def _forget_size(self, batch: int) -> None:
+        self._compiled.pop(batch, None)
+
     def close(self) -> None:
         """Free the compiled models."""
-        self._pools.clear()
+        super().close()
+        self._compiled.clear()
         self._model = None
 
-    def _pool(self, count: int) -> "SimpleQueue[InferRequest]":
-        """The idle requests for batches of `count`."""
-        with self._compiling:
-            if self._model is None:
-                raise BackendError("The model is closed; load it again.")
-            if count not in self._pools:
-                if len(self._pools) >= KEPT_BATCH_SIZES:
-                    self._pools.pop(next(iter(self._pools)))
-                model = self._model.clone()
-                model.reshape([count, 3, self.height, self.width])
-                compiled = self._core.compile_model(model, self.device, self._settings)
-                pool: SimpleQueue[InferRequest] = SimpleQueue()
-                for _ in range(self.concurrency):
-                    pool.put(compiled.create_infer_request())
-                self._pools[count] = pool
-            return self._pools[count]
+    def _compile(self, batch: int) -> "CompiledModel":
+        if self._model is None:
+            raise BackendError(CLOSED)
+        if batch not in self._compiled:
+            model = self._model.clone()
+            model.reshape([batch, 3, self.height, self.width])
+            self._compiled[batch] = self._core.compile_model(model, self.device, self._settings)
+        return self._compiled[batch]
 
-    def _precision_of(self, request: "InferRequest") -> str:
+    def _precision_of(self, compiled: "CompiledModel") -> str:
         if self.metadata.precision == "int8":
             return "int8"
-        hint = request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT")
         name = str(hint.get_type_name() if hasattr(hint, "get_type_name") else hint)
         return NAMES.get(name, name)
 

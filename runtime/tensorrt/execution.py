@@ -2,8 +2,8 @@
 
 import logging
 
-from br2net.errors import BackendError
-from br2net.runtime.cuda.errors import CudaError, cuda_error
+from br2net.errors import BackendError, CudaError
+from br2net.runtime.cuda.errors import cuda_error
 from br2net.runtime.cuda.interface import Cuda, Event, Graph, Stream
 from br2net.runtime.tensorrt.engine import INPUT, OUTPUT, Engine
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from br2net.runtime.backend import DeviceTimes
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, HostBuffer
@@ -18,9 +17,7 @@ from br2net.runtime.metadata import Normalisation
 from br2net.runtime.native.cuda_kernels import CudaKernels, DeviceFrame, DevicePictures
 from br2net.runtime.tensorrt.engine import Engine
 from br2net.runtime.tensorrt.execution import Execution, Shape
-
-Frame = NDArray[np.uint8]
-Map = NDArray[np.float32]
+from br2net.types import Frame, Map
 
 
 @dataclass(frozen=True, eq=False)

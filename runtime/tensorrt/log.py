@@ -5,22 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from br2net.errors import BackendError
 from br2net.runtime.tensorrt.api import trt
 
 _KEPT = 2000  # lines; an INFO log of a large build has some hundreds
-
-
-class EngineError(BackendError):
-    """TensorRT could not build, read or run an engine.
-
-    Attributes:
-        log: what TensorRT logged meanwhile, one line each, as `ERROR: …`.
-    """
-
-    def __init__(self, text: str, log: tuple[str, ...] = ()) -> None:
-        super().__init__(text)
-        self.log = log
 
 
 class KeptLog(trt.ILogger):

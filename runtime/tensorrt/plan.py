@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from br2net.errors import BackendError, ModelError
+from br2net.errors import BackendError, EngineError, ModelError
 from br2net.runtime.cuda.errors import cuda_error
 from br2net.runtime.tensorrt.api import trt
 from br2net.runtime.tensorrt.engine import ExecutionContext, Tensors, check_tensors
-from br2net.runtime.tensorrt.log import EngineError, kept_log
+from br2net.runtime.tensorrt.log import kept_log
 
 _TYPES: dict[trt.DataType, np.dtype[Any]] = {
     trt.DataType.FLOAT: np.dtype(np.float32),

@@ -7,17 +7,17 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from br2net.errors import BackendError
-from br2net.runtime.backend import Batch, DeviceTimes
+from br2net.errors import BackendError, CudaError, OutOfMemoryError
+from br2net.runtime.backend import DeviceTimes
 from br2net.runtime.cuda.device_map import DeviceMap
-from br2net.runtime.cuda.errors import CudaError, OutOfMemoryError
 from br2net.runtime.cuda.interface import Cuda
 from br2net.runtime.metadata import Normalisation
 from br2net.runtime.native.cuda_kernels import CudaKernels
 from br2net.runtime.tensorrt.engine import Engine
 from br2net.runtime.tensorrt.execution import Shape
-from br2net.runtime.tensorrt.frames import Frame, FrameSlot, Map
+from br2net.runtime.tensorrt.frames import FrameSlot
 from br2net.runtime.tensorrt.slot import Pending, Slot
+from br2net.types import Batch, Frame, Map
 
 CONTEXTS = 2  # execution contexts at most; the second is made when the first is busy
 _log = logging.getLogger(__name__)

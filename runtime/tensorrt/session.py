@@ -8,13 +8,14 @@ from queue import SimpleQueue
 import numpy as np
 
 from br2net.errors import BackendError, InputError, ModelError
-from br2net.runtime.backend import Backend, Batch, DeviceTimes, Frame, InferenceOptions, Map
+from br2net.runtime.backend import Backend, DeviceTimes, InferenceOptions
 from br2net.runtime.cuda import Cuda, open_cuda, parse_device
 from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.engine_file import EngineRecord, InputShape, Profile, read_engine, rebuild_command
 from br2net.runtime.preprocessing import check_size
 from br2net.runtime.tensorrt.engine import Engine
 from br2net.runtime.tensorrt.runner import Runner, Submitted
+from br2net.types import Batch, Frame, Map
 
 
 class TensorRTBackend(Backend):

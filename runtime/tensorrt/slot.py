@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.runtime.backend import Batch, DeviceTimes
+from br2net.runtime.backend import DeviceTimes
 from br2net.runtime.cuda.device_map import DeviceMap
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, Event, HostBuffer
 from br2net.runtime.tensorrt.engine import Engine
 from br2net.runtime.tensorrt.execution import Execution, Shape
+from br2net.types import Batch
 
 
 @dataclass(eq=False)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
-from br2net.runtime.backend import Backend, Batch, InferenceOptions
+from br2net.runtime.backend import CLOSED, Backend, HostRequest, InferenceOptions
 from br2net.runtime.metadata import ModelMetadata, Normalisation
 from br2net.runtime.preprocessing import check_size
+from br2net.types import Batch
 
 if TYPE_CHECKING:
     from br2net.network import BR2Net
@@ -24,6 +25,8 @@ class TorchBackend(Backend):
     precision = "fp32"
 
     def __init__(self, path: Path, options: InferenceOptions) -> None:
+        super().__init__()
+        self.threads = options.threads
         try:
             import torch
         except ImportError as error:
@@ -63,18 +66,22 @@ class TorchBackend(Backend):
         if options.threads:
             torch.set_num_threads(options.threads)
 
-    def _run(self, batch: Batch) -> Batch:
+    def _new_request(self, batch: int) -> HostRequest:
+        return HostRequest(self, batch, self._infer)
+
+    def _infer(self, batch: Batch) -> Batch:
         import torch
 
         if self._model is None:
-            raise BackendError("The model is closed; load it again.")
+            raise BackendError(CLOSED)
         try:
             with torch.inference_mode():
-                result = self._model(torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
+                result = self._model(torch.from_numpy(batch).to(self._device))
             return np.asarray(result.cpu().numpy(), dtype=np.float32)
         except RuntimeError as error:  # out of memory, most of all
             raise BackendError(f"PyTorch failed: {error}") from error
 
     def close(self) -> None:
         """Free the weights."""
+        super().close()
         self._model = None

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from br2net.errors import BackendError, InputError, ModelError
-from br2net.runtime.backend import Backend, Batch, InferenceOptions
+from br2net.runtime.backend import Backend, HostRequest, InferenceOptions
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
 from br2net.runtime.preprocessing import check_size
 from br2net.runtime.triton.address import parse_address
 from br2net.runtime.triton.protocol import Client
+from br2net.types import Batch
 
 
 class TritonBackend(Backend):
@@ -28,6 +29,8 @@ class TritonBackend(Backend):
             BackendError: if the server does not answer.
             ModelError: if it has no such model, or one that is not of this package.
         """
+        super().__init__()
+        self.threads = options.threads
         self._address = parse_address(url)
         if options.device != "auto":
             raise InputError(f"The device is the Triton server's matter; leave out {options.device}.")
@@ -45,7 +48,10 @@ class TritonBackend(Backend):
             self.fixed_batch = dims[0] if dims[0] > 0 else None
         self.width, self.height = self._choose_size(options.size, dims[-1], dims[-2], url)
 
-    def _run(self, batch: Batch) -> Batch:
+    def _new_request(self, batch: int) -> HostRequest:
+        return HostRequest(self, batch, self._infer)
+
+    def _infer(self, batch: Batch) -> Batch:
         most = self._most or len(batch)
         parts = [
             self._client.infer(batch[start : start + most], "image", "blur") for start in range(0, len(batch), most)
@@ -57,6 +63,7 @@ class TritonBackend(Backend):
 
     def close(self) -> None:
         """Close the connections; the server keeps its model."""
+        super().close()
         self._client.close()
 
     def _choose_size(self, wanted: tuple[int, int] | None, width: int, height: int, url: str) -> tuple[int, int]:

@@ -5,12 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from br2net import BlurMap
 from br2net.errors import InputError
-
-Frame = NDArray[np.uint8]
+from br2net.types import Frame
 
 
 @pytest.fixture

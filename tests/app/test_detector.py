@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from br2net import Camera, Detector
@@ -17,10 +16,10 @@ from br2net.errors import ImageError, InputError, ModelError
 from br2net.runtime import InferenceOptions
 from br2net.runtime.preprocessing import preprocess
 from br2net.runtime.tensorrt import TensorRTBackend
+from br2net.types import Frame
 from tests.runtime.tensorrt.conftest import record
 from tests.runtime.tensorrt.fake_engine import FakeEngine, by_onnx_runtime
 
-Frame = NDArray[np.uint8]
 OnnxMaker = Callable[..., Path]
 
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 
 from br2net import Detector
 from br2net.builder.comparison import packaged_photograph
-from br2net.runtime.metadata import sha256_of
+from br2net.files import sha256_of
 from br2net.runtime.model_file import read_model_file
 from br2net.zoo import find_model, shipped_models
 

@@ -16,9 +16,9 @@ from br2net.builder.inspection import inspect_onnx
 from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.detector import Detector
 from br2net.errors import GateError, InputError, ModelError
+from br2net.types import Frame
 from br2net.zoo import find_model
 
-Frame = NDArray[np.uint8]
 SIZES = {  # width and height, of input 384x384
     "smaller_by_area": (640, 427),
     "as_it_is": (384, 384),

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from br2net.builder.comparison import packaged_photograph
 from br2net.runtime.metadata import METADATA_KEY, SYMMETRIC, ModelMetadata
+from br2net.types import Frame
 
-Frame = NDArray[np.uint8]
 SIDE = 64
 
 

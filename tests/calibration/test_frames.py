@@ -12,7 +12,7 @@ import pytest
 from br2net.calibration import frames
 from br2net.calibration.frames import read_sources
 from br2net.errors import InputError
-from br2net.runtime.camera import CapturedFrame
+from br2net.live.camera import CapturedFrame
 
 
 def video(path: Path, count: int) -> Path:

@@ -7,7 +7,7 @@ import cv2
 import pytest
 
 from br2net.builder.comparison import packaged_photograph
-from tests.runtime.pipeline.test_focus import disc_blur
+from tests.live.pipeline.test_focus import disc_blur
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "focus_sweep.py"
 FRAMES = 21

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from br2net.builder.comparison import packaged_photograph
-from tests.runtime.pipeline.test_focus import disc_blur
+from tests.live.pipeline.test_focus import disc_blur
 
 from .conftest import Example
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from br2net.builder.export import ExportOptions, export_onnx
@@ -17,8 +16,8 @@ from br2net.errors import BackendError, InputError, MissingDependencyError, Mode
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint, load_checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime import InferenceOptions, open_backend
+from br2net.types import Batch
 
-Batch = NDArray[np.float32]
 OnnxMaker = Callable[..., Path]
 FP32 = InferenceOptions(precision="fp32")
 ONNX_BACKENDS = ("openvino", "onnxruntime")

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from br2net.errors import ImageError, InputError
 from br2net.runtime.images import is_own_png, list_images, read_image, to_frame, write_png
-
-Frame = NDArray[np.uint8]
+from br2net.types import Frame
 
 
 def encoded(suffix: str, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from br2net.runtime.postprocessing import TINT_BGR, overlay, to_frame_size, to_grey
-
-Frame = NDArray[np.uint8]
+from br2net.types import Frame
 
 
 @pytest.mark.parametrize("size", [(100, 75), (64, 32), (20, 10), (1, 1)])

@@ -9,8 +9,7 @@ from torch.nn import functional
 from br2net.errors import InputError
 from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
 from br2net.runtime.preprocessing import check_size, preprocess, resize
-
-Frame = NDArray[np.uint8]
+from br2net.types import Frame
 
 
 def by_pytorch(pixels: NDArray[np.generic], height: int, width: int, mode: str) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import pytest
 
 from br2net.cli.live import make_cameras, stopped_by_signals
 from br2net.detector import Detector
-from br2net.runtime.camera import Camera, CameraOptions
+from br2net.live.camera import Camera, CameraOptions
 from tests.app.cli.conftest import Command
 from tests.mjpeg_server import MjpegServer, encode
 

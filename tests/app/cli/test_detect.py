@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from br2net.detector import Detector
 from br2net.runtime.images import read_image
+from br2net.types import Frame
 
 from .conftest import Command
-
-Frame = NDArray[np.uint8]
 
 
 def read(path: Path) -> Frame:

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from br2net.runtime.backend import Backend, Batch
+from br2net.runtime.backend import Backend
 from br2net.runtime.metadata import SYMMETRIC, ModelMetadata
+from br2net.types import Batch
 
 
 class RedIsBlur(Backend):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from br2net.benchmarks.accuracy import evaluate
+from br2net.datasets.pairs import find_pairs
 from br2net.errors import DatasetError
 from br2net.runtime.backend import Backend
-from br2net.runtime.pairs import find_pairs
 
 
 def test_figures_are_those_of_the_known_maps(red_is_blur: Backend, dataset: Path) -> None:

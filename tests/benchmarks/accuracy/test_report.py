@@ -15,9 +15,9 @@ from br2net.benchmarks.accuracy.contact_sheet import difference_picture
 from br2net.benchmarks.accuracy.published import PUBLISHED, which_set
 from br2net.benchmarks.accuracy.report import summary_sentences
 from br2net.benchmarks.report.plots import Axis
+from br2net.datasets.pairs import Pair, find_pairs
 from br2net.errors import InputError
 from br2net.runtime.backend import Backend
-from br2net.runtime.pairs import Pair, find_pairs
 
 
 @pytest.fixture

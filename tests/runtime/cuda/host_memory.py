@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from br2net.runtime.cuda.errors import CudaError, OutOfMemoryError
+from br2net.errors import CudaError, OutOfMemoryError
 from br2net.runtime.cuda.interface import DeviceBuffer, Event, HostBuffer, Module, Stream
 from br2net.runtime.gpu import Gpu
 

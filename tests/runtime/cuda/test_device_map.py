@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from br2net.runtime.cuda import CudaError
+from br2net.errors import CudaError
 from br2net.runtime.cuda.device_map import DeviceMap
 
 from .host_memory import FakeDeviceBuffer, HostMemoryCuda

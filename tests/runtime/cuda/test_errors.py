@@ -2,7 +2,8 @@
 
 import pytest
 
-from br2net.runtime.cuda.errors import CudaError, OutOfMemoryError, cuda_error
+from br2net.errors import CudaError, OutOfMemoryError
+from br2net.runtime.cuda.errors import cuda_error
 
 
 @pytest.mark.parametrize(

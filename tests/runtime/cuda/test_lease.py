@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from br2net.runtime.cuda import CudaError
+from br2net.errors import CudaError
 from br2net.runtime.cuda.lease import Lease
 
 

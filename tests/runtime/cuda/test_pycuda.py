@@ -123,7 +123,8 @@ def test_the_lack_of_cuda_python_is_said_once(driver: Driver) -> None:
 
 OPEN = """
 import threading
-from br2net.runtime.cuda import CudaError, OutOfMemoryError, open_cuda
+from br2net.errors import CudaError, OutOfMemoryError
+from br2net.runtime.cuda import (open_cuda)
 cuda = open_cuda()
 def make(other=None):
     device = other or cuda

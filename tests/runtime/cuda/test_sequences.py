@@ -5,7 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from br2net.runtime.cuda import Cuda, CudaError, open_cuda
+from br2net.errors import CudaError
+from br2net.runtime.cuda import Cuda, open_cuda
 
 from .host_memory import HostMemoryCuda
 

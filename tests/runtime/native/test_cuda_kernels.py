@@ -15,8 +15,8 @@ from br2net.runtime.cuda import Cuda, open_cuda
 from br2net.runtime.cuda.interface import DeviceBuffer, Stream
 from br2net.runtime.native import cpu, installed, is_available
 from br2net.runtime.native.cuda_kernels import CudaKernels, DeviceFrame, DevicePictures
-from br2net.runtime.native.frames import PixelFormat
 from br2net.runtime.native.installed import Status
+from br2net.types import PixelFormat
 
 from ..cuda.gpu import why_no_gpu
 from ..cuda.host_memory import SCHEDULES

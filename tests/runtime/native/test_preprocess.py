@@ -11,7 +11,8 @@ from br2net.errors import InputError
 from br2net.runtime import preprocessing
 from br2net.runtime.metadata import IMAGENET
 from br2net.runtime.native import cpu, is_available
-from br2net.runtime.preprocessing import PixelFormat, preprocess
+from br2net.runtime.preprocessing import preprocess
+from br2net.types import PixelFormat
 
 from . import reference
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from br2net.runtime.native import cpu, is_available
-from br2net.runtime.native.frames import PixelFormat
 from br2net.runtime.native.library import load
+from br2net.types import PixelFormat
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [

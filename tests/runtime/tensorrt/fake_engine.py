@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from br2net.runtime.cuda.errors import OutOfMemoryError
+from br2net.errors import OutOfMemoryError
 from br2net.runtime.tensorrt.engine import ExecutionContext, Tensors
 from tests.runtime.cuda.host_memory import FakeDeviceBuffer, HostMemoryCuda, Memory, Operation
 from tests.runtime.cuda.ordering import RuleBroken

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from br2net.errors import InputError
+from br2net.errors import CudaError, InputError
 from br2net.runtime import InferenceOptions, open_backend
-from br2net.runtime.cuda import CudaError
 from br2net.runtime.native import installed, status
 from br2net.runtime.tensorrt import TensorRTBackend
+from br2net.types import Frame
 from tests.runtime.cuda.host_memory import SCHEDULES
 from tests.runtime.native.emulated import EmulatedCuda, build
 from tests.runtime.native.test_cuda_kernels import pretend_kernels_are_built
@@ -24,7 +24,6 @@ from tests.runtime.native.test_cuda_kernels import pretend_kernels_are_built
 from .conftest import record
 from .fake_engine import FakeEngine
 
-Frame = NDArray[np.uint8]
 SIZES = ((150, 100), (64, 32), (31, 47), (200, 20), (150, 100))
 
 pytestmark = pytest.mark.skipif(

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from br2net.errors import BackendError, InputError, ModelError
+from br2net.errors import BackendError, InputError, ModelError, OutOfMemoryError
 from br2net.runtime import InferenceOptions, open_backend
-from br2net.runtime.cuda import OutOfMemoryError
 from br2net.runtime.engine_file import EngineRecord, Library, record_path, write_engine
 from br2net.runtime.gpu import Gpu
 

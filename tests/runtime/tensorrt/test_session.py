@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from br2net.errors import BackendError, InputError, ModelError
+from br2net.errors import BackendError, CudaError, InputError, ModelError, OutOfMemoryError
 from br2net.runtime import InferenceOptions, open_backend
-from br2net.runtime.cuda import CudaError, OutOfMemoryError
 from br2net.runtime.tensorrt import TensorRTBackend
 from br2net.runtime.tensorrt.session import check_options
 from br2net.runtime.tensorrt.slot import Slot
+from br2net.types import Batch
 from tests.runtime.cuda.host_memory import HostMemoryCuda
 
 from .conftest import HEIGHT, WIDTH, Opener, record
 from .fake_engine import FakeEngine, by_onnx_runtime
 
-Batch = NDArray[np.float32]
 TOLERANCE = 1e-3  # a GPU may compute FP32 in TF32; maps are 0..1
 
 

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from br2net.builder.comparison import packaged_photograph
+from br2net.builder.triton.repository import ServingOptions, deploy
 from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.detector import Detector
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.preprocessing import preprocess
 from br2net.runtime.triton import TritonBackend
-from br2net.runtime.triton.repository import ServingOptions, deploy
 from br2net.zoo import find_model
 
 from .real_server import RealServer, Unavailable, prepare

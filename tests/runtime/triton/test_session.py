@@ -14,10 +14,9 @@ from br2net.detector import Detector
 from br2net.errors import BackendError, InputError, ModelError
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.triton import TritonAddress, TritonBackend, parse_address
+from br2net.types import Batch
 
 from .conftest import Handler, Server
-
-Batch = NDArray[np.float32]
 
 
 @pytest.fixture

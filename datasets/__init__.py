@@ -1,0 +1,1 @@
+"""Photographs paired with masks, the layouts of published data sets, and the accuracy metrics."""

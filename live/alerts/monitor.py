@@ -1,0 +1,76 @@
+"""From results to events: each rule's state, for each camera."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from br2net.live.alerts.event import AlertEvent, State
+from br2net.live.alerts.expression import AlertRule
+from br2net.live.pipeline.result import FrameResult
+
+
+@dataclass
+class _RuleState:
+    since: float | None = None  # when the comparison began to hold
+    on: bool = False
+
+
+class AlertMonitor:
+    """Watches results of any number of cameras; an alert goes on once, and off once. Used by one thread.
+
+    Time is that of the frames, so that a file gives the same events however fast it is read. Between two frames a
+    comparison is taken to hold on.
+    """
+
+    def __init__(self, rules: Sequence[AlertRule]) -> None:
+        self.rules = tuple(rules)
+        self._states: dict[str, list[_RuleState]] = {}
+
+    def update(self, result: FrameResult) -> tuple[AlertEvent, ...]:
+        """The events that happen at this result, mostly none.
+
+        Raises:
+            InputError: if a rule names a region that the result does not have.
+        """
+        states = self._states.setdefault(result.camera, [_RuleState() for _ in self.rules])
+        events = (_step(rule, state, result) for rule, state in zip(self.rules, states, strict=True))
+        return tuple(event for event in events if event is not None)
+
+    def active(self, camera: str) -> tuple[str, ...]:
+        """Texts of the alerts that are on for `camera`, in the order of the rules."""
+        states = self._states.get(camera, [])
+        return tuple(rule.text for rule, state in zip(self.rules, states, strict=False) if state.on)
+
+
+def _step(rule: AlertRule, state: _RuleState, result: FrameResult) -> AlertEvent | None:
+    value, now = rule.value(result), result.timestamp
+    if state.on:
+        if not rule.released(value):
+            return None
+        event = _event("off", rule, state, result, value)
+        state.on, state.since = False, None
+        return event
+    if not rule.holds(value):
+        state.since = None
+        return None
+    if state.since is None or now < state.since:  # a clock that was set back starts the time anew
+        state.since = now
+    if now - state.since < rule.duration_s - 1e-6:  # epoch seconds in a double resolve no better than that
+        return None
+    state.on = True
+    return _event("on", rule, state, result, value)
+
+
+def _event(edge: State, rule: AlertRule, state: _RuleState, result: FrameResult, value: float) -> AlertEvent:
+    since = result.timestamp if state.since is None else state.since
+    return AlertEvent(
+        alert=rule.text,
+        state=edge,
+        camera=result.camera,
+        frame=result.index,
+        timestamp=result.timestamp,
+        value=value,
+        threshold=rule.threshold,
+        release=rule.release,
+        since=since,
+        duration_s=max(0.0, result.timestamp - since),
+    )

@@ -1,0 +1,136 @@
+"""Sources that OpenCV reads: devices, files, streams and GStreamer pipelines."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from br2net.errors import CameraError, MissingDependencyError
+from br2net.live.camera.gstreamer import csi_pipeline, missing_elements, with_appsink
+from br2net.live.camera.options import CameraOptions
+from br2net.live.camera.reader import FrameReader
+from br2net.live.camera.source import Source, SourceKind
+from br2net.runtime.images import quiet_opencv
+from br2net.types import Frame
+
+FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+LOW_DELAY = "fflags;nobuffer|flags;low_delay|analyzeduration;500000"
+LARGEST_RATE = 1000.0  # what is above is no rate but a container's time base
+_environment = threading.Lock()
+
+
+class CaptureReader(FrameReader):
+    """Reads through `cv2.VideoCapture`."""
+
+    def __init__(self, source: Source, options: CameraOptions) -> None:
+        self.turned = source.kind is SourceKind.CSI
+        with quiet_opencv():
+            self._capture = _open(source, options)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise CameraError(_why_not(source))
+        is_file = source.kind is SourceKind.HTTP and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        self.live = source.live and not is_file
+        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self.rate = rate if 0.0 < rate <= LARGEST_RATE else 0.0
+
+    def grab(self) -> bool:
+        """Wait for the next frame."""
+        try:
+            return bool(self._capture.grab())
+        except cv2.error:  # a stream that breaks off inside a packet
+            return False
+
+    def retrieve(self) -> Frame | None:
+        """Convert the frame to BGR."""
+        try:
+            good, pixels = self._capture.retrieve()
+        except cv2.error:
+            good, pixels = False, None
+        if not good or pixels is None or not pixels.size:
+            self.damaged += 1
+            return None
+        if pixels.ndim == 2 or pixels.shape[2] == 1:  # a pipeline that ends in grey
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+        return np.ascontiguousarray(pixels[..., :3], dtype=np.uint8)
+
+    def close(self) -> None:
+        """Release the device or file."""
+        self._capture.release()
+
+
+def _open(source: Source, options: CameraOptions) -> cv2.VideoCapture:
+    if source.kind is SourceKind.DEVICE:
+        return _open_device(source.address, options)
+    if source.kind in (SourceKind.CSI, SourceKind.GSTREAMER):
+        _check_gstreamer(source)
+        pipeline = source.address
+        if source.kind is SourceKind.CSI:
+            pipeline = csi_pipeline(int(source.address), options)
+        pipeline = with_appsink(pipeline, source.live)
+        if missing := missing_elements(pipeline):
+            raise CameraError(f"GStreamer has no {' and no '.join(missing)} here, which {source.name} needs.")
+        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+    if source.kind is SourceKind.FILE:
+        return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG)
+    timeout_ms = int(options.timeout_s * 1000.0)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
+    if source.kind is SourceKind.HTTP:
+        return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
+    with _ffmpeg_options(
+        LOW_DELAY + (f"|rtsp_transport;{options.transport}" if source.address.lower().startswith("rtsp") else "")
+    ):
+        return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
+
+
+def _open_device(address: str, options: CameraOptions) -> cv2.VideoCapture:
+    # OpenCV waits ten seconds for a frame of a device that was unplugged, unless told.
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(options.timeout_s))))
+    capture = cv2.VideoCapture(int(address)) if address.isdecimal() else cv2.VideoCapture(address, cv2.CAP_V4L2)
+    if options.size is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, options.size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, options.size[1])
+    if options.fps is not None:
+        capture.set(cv2.CAP_PROP_FPS, options.fps)
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what waits in the driver only grows old
+    return capture
+
+
+@contextmanager
+def _ffmpeg_options(text: str) -> Iterator[None]:
+    """OpenCV takes FFmpeg's options from the environment alone, and reads it while it opens. A user's own are kept."""
+    with _environment:
+        own = os.environ.get(FFMPEG_OPTIONS)
+        os.environ[FFMPEG_OPTIONS] = own or text
+        try:
+            yield
+        finally:
+            if own is None:
+                del os.environ[FFMPEG_OPTIONS]
+
+
+def _check_gstreamer(source: Source) -> None:
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        raise MissingDependencyError(
+            f"{source.name} needs an OpenCV with GStreamer, and this one has none; use the system's OpenCV (JetPack's, "
+            f"or the package python3-opencv) in place of pip's opencv-python."
+        )
+
+
+def _why_not(source: Source) -> str:
+    if source.kind is SourceKind.DEVICE:
+        device = f"/dev/video{int(source.address)}" if source.address.isdecimal() else source.address
+        return f"There is no camera at {device}, or another program has it open."
+    if source.kind is SourceKind.CSI:
+        return f"There is no CSI camera at {source.name}, or another program has it open."
+    if source.kind is SourceKind.GSTREAMER:
+        return f"The GStreamer pipeline {source.address!r} does not start; gst-launch-1.0 says why."
+    if source.kind is SourceKind.FILE:
+        if Path(source.address).stat().st_size == 0:
+            return f"{source.address} is empty."
+        return f"{source.address} is no video that OpenCV can read, or it is damaged."
+    return f"Nothing can be read from {source.name}."

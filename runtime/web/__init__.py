@@ -1,6 +1,0 @@
-"""The live page: what the camera sees, in a browser and for programs."""
-
-from br2net.runtime.web.options import DEFAULT_PORT, About, Recorder, WebOptions
-from br2net.runtime.web.page import WebPage
-
-__all__ = ["DEFAULT_PORT", "About", "Recorder", "WebOptions", "WebPage"]
