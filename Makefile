@@ -22,7 +22,9 @@ demo: $(DEMO_VENV)/.installed ## find what is out of focus in one photograph, in
 		&& $(DEMO_BIN)/br2net detect "$$photograph" -o demo && cp "$$photograph" demo/flower.jpg
 	@echo "The pictures are in $(CURDIR)/demo: flower.jpg, flower_blur.png (white = blurred) and flower_overlay.png."
 
-test: install lint native tests ## everything that has to pass: format, lint, types, imports, native build, tests
+test: install ## everything that has to pass: format, lint, types, imports, native build, tests
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint native $(VENV)/.pycuda
+	$(MAKE) --no-print-directory tests
 
 check: TEST_ARGS += -m "not slow"
 check: lint tests ## the quick part of `make test`, in the environment that it made
@@ -54,6 +56,11 @@ $(VENV)/.installed: $(SETUP) constraints.txt
 	$(BIN)/pip install --quiet $(PIP_ARGS) --upgrade pip
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt torch setuptools wheel
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt --editable '.[dev]'
+	touch $@
+
+# pycuda has no wheels. It is compiled without a GPU and a CUDA toolkit, in about two minutes, and kept in build/pycuda.
+$(VENV)/.pycuda: tests/runtime/cuda/build_pycuda.py $(VENV)/.installed
+	$(BIN)/python tests/runtime/cuda/build_pycuda.py > build/pycuda.log 2>&1 || (tail -40 build/pycuda.log; exit 1)
 	touch $@
 
 # setuptools packs what an earlier build left in build/lib, modules that are gone included.

@@ -17,7 +17,7 @@ import pytest
 from br2net.runtime.metadata import IMAGENET, METADATA_KEY, ModelMetadata
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("network", "training", "calibration", "builder", "runtime", "benchmarks")
+STAGES = ("live", "calibration", "benchmarks", "builder", "training", "datasets", "runtime", "network")
 WORKSTATION = ("torch", "torchvision", "modelopt", "onnxscript", "polygraphy", "tensorrt", "pycuda", "onnxruntime")
 # Python forbids the import of a module that stands in sys.modules as None, as if it were not installed.
 WITHOUT_THEM = f"import sys; sys.modules.update(dict.fromkeys({WORKSTATION!r}))"
@@ -49,7 +49,7 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    no_cache = shutil.ignore_patterns("__pycache__", "models")
+    no_cache = shutil.ignore_patterns("__pycache__", "models", "scripts", "results")
     shutil.copytree(ROOT / "app", tmp_path / "br2net", ignore=no_cache)
     for stage in STAGES:
         shutil.copytree(ROOT / stage, tmp_path / "br2net" / stage, ignore=no_cache)
@@ -70,6 +70,12 @@ def test_imports_keep_the_contracts(house: House) -> None:
         ("network/config.py", "import br2net.runtime"),
         ("training/data.py", "import br2net.calibration"),
         ("builder/__init__.py", "import br2net.benchmarks"),
+        ("datasets/pairs.py", "import br2net.training"),
+        ("live/__init__.py", "import br2net.calibration"),
+        ("live/__init__.py", "import torch"),
+        ("runtime/__init__.py", "import br2net.live"),
+        ("types.py", "import br2net.runtime"),
+        ("runtime/metadata.py", "import br2net.runtime.backend"),
         ("benchmarks/__init__.py", "import br2net.detector"),
         ("errors.py", "import br2net.files"),
         ("detector.py", "import torch"),
@@ -87,6 +93,26 @@ def sources() -> Iterator[Path]:
     """Each module of each stage."""
     for stage in STAGES:
         yield from (ROOT / stage).rglob("*.py")
+
+
+# Frames become maps through requests alone. Besides, network input is made to train, to record the activations that a
+# calibration needs, and to compare an exported file of which the preprocessing is part.
+MAKES_NETWORK_INPUT = {"runtime/backend.py", "training/data.py"}
+
+
+def test_only_requests_and_training_make_network_input() -> None:
+    """Everything that turns frames into maps goes through `Request.prepare`, so nothing else calls `preprocess`."""
+    importing = set()
+    for path in [*sources(), *(ROOT / "app").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = {name.name for name in node.names} if isinstance(node, ast.ImportFrom) else set()
+            if isinstance(node, ast.ImportFrom) and (
+                (str(node.module).endswith("runtime.preprocessing") and "preprocess" in names)
+                or str(node.module).endswith("runtime.native.cpu")
+                or (str(node.module).endswith("runtime.native") and "cpu" in names)
+            ):
+                importing.add(path.relative_to(ROOT).as_posix())
+    assert importing - {"runtime/preprocessing.py", "runtime/postprocessing.py"} == MAKES_NETWORK_INPUT
 
 
 def test_no_stage_imports_the_public_package() -> None:

@@ -78,17 +78,22 @@ def test_the_wheel_installs_nothing_at_top_level_but_br2net(wheel: zipfile.ZipFi
 
 
 def test_the_wheel_holds_every_module_of_every_stage(wheel: zipfile.ZipFile) -> None:
-    stages = ("network", "training", "calibration", "builder", "runtime", "benchmarks")
+    stages = ("live", "calibration", "benchmarks", "builder", "training", "datasets", "runtime", "network")
     sources = {f"br2net/{path.relative_to(ROOT)}" for stage in stages for path in (ROOT / stage).rglob("*.py")}
+    sources = {name for name in sources if not name.startswith("br2net/benchmarks/scripts/")}
     sources |= {f"br2net/{path.relative_to(ROOT / 'app')}" for path in (ROOT / "app").rglob("*.py")}
     assert sources <= set(wheel.namelist())
+
+
+def test_the_wheel_holds_no_program_to_run_by_hand(wheel: zipfile.ZipFile) -> None:
+    assert not [name for name in wheel.namelist() if "scripts" in name or "results" in name]
 
 
 def test_the_wheel_holds_the_models_and_every_other_file_that_is_no_module(wheel: zipfile.ZipFile) -> None:
     models = {f"br2net/models/{path.name}" for path in (ROOT / "app" / "models").glob("*")}
     others = {"br2net/py.typed", "br2net/training/held_out.txt", "br2net/benchmarks/accuracy/report.html"}
     others |= {"br2net/benchmarks/report/style.css", "br2net/calibration/report.html"}
-    others |= {"br2net/runtime/triton/python_model.py"}
+    others |= {"br2net/builder/triton/python_model.py"}
     assert models | others <= set(wheel.namelist())
 
 
