@@ -1,6 +1,6 @@
 import json
 
-from br2net.builder.engine.layers import count_layers, mostly_fp32
+from br2net.builder.engine.inspection import count_layers, mostly_fp32
 
 
 def layer(kind: str, source: str, target: str) -> dict[str, object]:
