@@ -23,9 +23,6 @@ from br2net.types import Batch, Frame
 if TYPE_CHECKING:
     import onnx
 
-    from br2net.builder.export import ExportOptions
-    from br2net.network import Checkpoint
-
 FP16_TOLERANCE = Tolerance(largest=0.15, mean=0.005)  # of the fp16 file against fp32, both by ONNX Runtime
 
 
@@ -89,23 +86,6 @@ def to_fp16(
         metadata = replace(metadata.with_precision("fp16"), figures=metadata.figures | figures)
         _save(model, temporary, metadata)
     return Fp16Result(metadata, kept_fp32(model), found)
-
-
-def export_fp16(
-    checkpoint: "Checkpoint", output: Path, options: "ExportOptions", frames: Sequence[Frame] = ()
-) -> Fp16Result:
-    """Export a network as FP16 ONNX: as fp32 first, compared with PyTorch, then cast, compared with that fp32.
-
-    Raises:
-        Br2netError: what `export_onnx` and `to_fp16` raise. Nothing is written then.
-    """
-    from br2net.builder.export import export_onnx
-
-    check_suffix(output, ".onnx")
-    with tempfile.TemporaryDirectory() as folder:
-        fp32 = Path(folder) / output.name
-        export_onnx(checkpoint, fp32, options)
-        return to_fp16(fp32, output, frames)
 
 
 def kept_fp32(model: "onnx.ModelProto") -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def make_config(
         )
         try:
             config: trt.IBuilderConfig = CreateConfig(
-                profiles=[],  # its own takes the image for a shape tensor where bindings and library differ
+                profiles=[],  # added below: Polygraphy's asks more of the network than bindings of another library answer
                 tf32=True,
                 memory_pool_limits=workspace,
                 builder_optimization_level=options.optimisation_level,

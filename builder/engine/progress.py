@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -64,12 +64,22 @@ def run_interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> R
 
     On Ctrl-C, call `stop`, wait until the work has ended, and raise KeyboardInterrupt.
     """
-    with ThreadPoolExecutor(1, "engine-build") as thread:  # its end waits for the work
-        try:
-            future = thread.submit(work)
-            while not wait([future], 0.1).done:
-                pass
-        except KeyboardInterrupt:
-            stop()
-            raise
-        return future.result()
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:  # raised again in the caller's thread
+                future.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name="engine-build").start()
+        while not wait([future], 0.1).done:
+            pass
+    except KeyboardInterrupt:  # it may come while the thread starts: then the work is cancelled
+        stop()
+        if not future.cancel():
+            wait([future])
+        raise
+    return future.result()
