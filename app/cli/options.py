@@ -31,7 +31,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text.strip())
     if match is None:
-        raise InputError(f"A size must be like 640x384 (width x height), got {text!r}.")
+        raise InputError(f"A size must be like 640x384 (width x height), got {text[:30]!r}.")
     return int(match[1]), int(match[2])
 
 
@@ -53,4 +53,4 @@ def check_report(folder: Path | None) -> None:
         InputError: if it is one.
     """
     if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"--report must be a folder, got the file {folder}.")
+        raise InputError(f"{folder} is a file; --report wants a folder.")
