@@ -44,6 +44,10 @@ def deploy(
     options = ServingOptions(backend, largest_batch, delay, instances, not cpu)  # type: ignore[arg-type]  # checked above
     for model in models:
         done = deploy_one(find_model(model), output, options, name)
-        typer.echo(json.dumps(asdict(done), default=str) if as_json else f"{done.folder}: version {done.version}, backend {done.backend}.")
+        typer.echo(
+            json.dumps(asdict(done), default=str)
+            if as_json
+            else f"{done.folder}: version {done.version}, backend {done.backend}."
+        )
     if not as_json:
         typer.echo(f"tritonserver --model-repository={output.resolve()}")

@@ -231,7 +231,10 @@ def test_int8_is_not_made_by_the_way(machine: Machine, tiny_onnx: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"backend": "openvino"}, {"device": "cpu"}, {"precision": "bf16"}], ids=str)
 def test_who_asks_for_the_cpu_gets_it(options: dict[str, str], machine: Machine, tiny_onnx: Path) -> None:
-    assert used(tiny_onnx, **options)[0] == "openvino"
+    try:
+        assert used(tiny_onnx, **options)[0] == "openvino"
+    except InputError as error:  # of OpenVINO, on a CPU without bf16
+        assert "OpenVINO computes" in str(error) and options == {"precision": "bf16"}
     assert not machine.built
 
 
