@@ -38,7 +38,9 @@ def load_plan(plan: bytes) -> trt.ICudaEngine:
     """
     log = kept_log()
     with log.section():
-        engine = create(trt.Runtime).deserialize_cuda_engine(plan)
+        runtime = create(trt.Runtime)
+        runtime.engine_host_code_allowed = True  # a version-compatible plan holds code; this one was built or checked here
+        engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             reason = "; ".join(log.errors()) or "no reason given"
             raise EngineError(f"TensorRT does not load the engine that it built: {reason}.", log.lines())
