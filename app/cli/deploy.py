@@ -1,6 +1,7 @@
 """`br2net deploy`: models made ready for a server."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,15 +36,18 @@ def deploy(
     from br2net.zoo import find_model
 
     if target != "triton":
-        raise InputError(f"There is no server {target}; there is triton.")
+        raise InputError(f"The kind of server must be triton, got {target!r}.")
     if backend is not None and backend not in FILES:
-        raise InputError(f"Triton has no backend {backend} for these; there are {', '.join(FILES)}.")
+        raise InputError(f"--backend must be one of {', '.join(FILES)}, got {backend!r}.")
     if name is not None and len(models) > 1:
         raise InputError("--name is for one model.")
     options = ServingOptions(backend, largest_batch, delay, instances, not cpu)  # type: ignore[arg-type]  # checked above
     for model in models:
         done = deploy_one(find_model(model), output, options, name)
-        facts = {"name": done.name, "version": done.version, "folder": str(done.folder), "backend": done.backend}
-        typer.echo(json.dumps(facts) if as_json else f"{done.folder}: version {done.version}, backend {done.backend}.")
+        typer.echo(
+            json.dumps(asdict(done), default=str)
+            if as_json
+            else f"{done.folder}: version {done.version}, backend {done.backend}."
+        )
     if not as_json:
         typer.echo(f"tritonserver --model-repository={output.resolve()}")

@@ -11,7 +11,7 @@ from .generate import BINDINGS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-STAGES = ("network", "training", "calibration", "builder", "runtime", "benchmarks")
+STAGES = ("network", "training", "datasets", "calibration", "builder", "runtime", "live", "benchmarks")
 
 
 @pytest.fixture(scope="module")

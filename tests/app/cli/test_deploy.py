@@ -20,11 +20,11 @@ def test_each_file_becomes_a_model_of_the_repository(br2net: Command, tiny_onnx:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["kserve", "mobile"], "There is no server kserve; there is triton."),
-        (["triton", "mobile", "--backend", "vllm"], "Triton has no backend vllm for these"),
+        (["kserve", "mobile"], "must be triton, got 'kserve'"),
+        (["triton", "mobile", "--backend", "vllm"], "got 'vllm'"),
         (["triton", "mobile", "mobile", "--name", "a"], "--name is for one model."),
         (["triton", "missing.onnx"], "missing.onnx is neither a file nor a shipped model"),
-        (["triton", "mobile", "--instances", "0"], "Batch and instances are at least 1"),
+        (["triton", "mobile", "--instances", "0"], "Batch and instances must be at least 1"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_no_repository(

@@ -201,12 +201,12 @@ def test_a_pattern_of_no_images_is_one_sentence(br2net: Command, folder: Path, t
     ("options", "sentence"),
     [
         (("-m", "telescope"), "telescope is neither a file nor a shipped model"),
-        (("--size", "64"), "A size is written WxH, as 640x384; '64' is not."),
-        (("--size", "9999999x32"), "A size is written WxH"),
+        (("--size", "64"), "A size must be like 640x384 (width x height), got '64'."),
+        (("--size", "9999999x32"), "A size must be like 640x384"),
         (("--size", "100x64"), "An input size of 100x64 is not possible; both must be multiples of 32."),
         (("--backend", "abacus"), "There is no backend abacus"),
         (("--device", "toaster"), "OpenVINO has no device TOASTER here"),
-        (("--precision", "fp7"), "There is no precision fp7"),
+        (("--precision", "fp7"), "Unknown precision 'fp7'"),
     ],
 )
 def test_wrong_options_are_one_sentence(

@@ -19,5 +19,5 @@ def test_no_size_stays_none() -> None:
     "text", ["", "640", "640x", "x384", "640x384x3", "-640x384", "6.4x3", "640*384", "1" * 5000 + "x1"]
 )
 def test_a_text_of_another_form_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="A size is written WxH"):
+    with pytest.raises(InputError, match="A size must be like 640x384"):
         parse_size(text)
