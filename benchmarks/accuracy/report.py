@@ -208,7 +208,7 @@ def _comparison(evaluation: Evaluation, test_set: str | None) -> list[dict[str, 
         rows.append((evaluation.model, [Figures(summary.mae, summary.blurred.max_f, summary.iou)], True))
     rows.sort(key=lambda row: row[1][0].mae, reverse=True)
     return [
-        {"method": method, "own": own, "values": [_number(value) for item in figures for value in item.row()]}
+        {"method": method, "own": own, "cells": [_number(value) for item in figures for value in item.row()]}
         for method, figures, own in rows
     ]
 
