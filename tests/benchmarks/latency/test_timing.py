@@ -4,10 +4,13 @@ import itertools
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
-from br2net.benchmarks.latency.timing import Method, Sample, Series, time_interleaved
+from br2net.benchmarks.latency.timing import STAGES, Method, Sample, Series, time_interleaved, time_request
 from br2net.errors import InputError
+from br2net.runtime.backend import DeviceTimes, HostRequest
+from tests.fake_backend import FakeBackend
 
 
 @dataclass
@@ -64,3 +67,41 @@ def test_medians_leave_out_a_round_that_was_cut_off() -> None:
 def test_an_impossible_method_is_refused(warm_up: int, iterations: int, seconds: float) -> None:
     with pytest.raises(InputError, match="at least"):
         Method(warm_up, iterations, seconds)
+
+
+FRAMES = [np.full((48, 96, 3), 200, np.uint8)] * 2
+
+
+def test_the_stages_of_a_request_add_up() -> None:
+    backend = FakeBackend()
+    sample = time_request(backend, FRAMES)
+    assert backend.batch_sizes == [2]
+    assert list(sample.stages) == ["preprocess", "inference", "postprocess"]
+    assert sum(sample.stages.values()) == pytest.approx(sample.end_to_end)
+    assert sample.enqueue is None
+
+
+class ClockedRequest(HostRequest):
+    def device_times(self) -> DeviceTimes:
+        return self._backend.times  # type: ignore[attr-defined, no-any-return]
+
+
+class ClockedBackend(FakeBackend):
+    """Claims the device times that it is given."""
+
+    def __init__(self, times: DeviceTimes) -> None:
+        super().__init__()
+        self.times = times
+
+    def _new_request(self, batch: int) -> HostRequest:
+        return ClockedRequest(self, batch, self.infer)
+
+
+@pytest.mark.parametrize("compute_ms", [1e-6, 1e6])
+def test_with_a_device_clock_the_rest_of_the_time_is_the_processors(compute_ms: float) -> None:
+    sample = time_request(ClockedBackend(DeviceTimes(1e-6, compute_ms, 2e-6, 0.5)), FRAMES)
+    assert list(sample.stages) == list(STAGES)
+    assert sum(sample.stages.values()) == pytest.approx(sample.end_to_end)
+    assert min(sample.stages.values()) >= 0.0
+    assert sample.stages["inference"] == pytest.approx(min(compute_ms, sample.end_to_end))
+    assert sample.enqueue == 0.5
