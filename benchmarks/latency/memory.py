@@ -1,37 +1,20 @@
-"""Memory that a model takes: a separate process loads it, runs it a few times, and prints its peak.
+"""Memory that a model takes: a separate process loads it, runs it a few times, and reads its peak."""
 
-Run as a program: `python -m br2net.benchmarks.latency.memory JOB`, where JOB is the JSON of `MemoryJob`.
-"""
-
-import json
 import os
-import subprocess
-import sys
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from br2net.benchmarks.latency.environment import read
+from br2net.errors import Br2netError
 from br2net.runtime.backend import InferenceOptions, detect
 from br2net.runtime.backends import open_backend
 
 RUNS = 3
-TIMEOUT_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class MemoryJob:
-    """A model to load and run."""
-
-    path: str
-    backend: str
-    device: str
-    precision: str
-    width: int
-    height: int
-    batch: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -42,14 +25,21 @@ class Memory:
     device_bytes: int | None
 
 
-def measure_memory(job: MemoryJob) -> Memory | None:
-    """Run the job in a separate process; None where that fails, for example on systems without `/proc`."""
-    command = [sys.executable, "-m", "br2net.benchmarks.latency.memory", json.dumps(asdict(job))]
+def measure_memory(path: Path, backend: str, options: InferenceOptions, batch: int) -> Memory | None:
+    """Load and run a model in a fresh process; None where that fails, for example on systems without `/proc`."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
-        return Memory(**json.loads(done.stdout.splitlines()[-1]))
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(_measure, path, backend, options, batch).result()
+    except (OSError, BrokenProcessPool, Br2netError):
         return None
+
+
+def _measure(path: Path, name: str, options: InferenceOptions, batch: int) -> Memory:
+    with open_backend(path, name, options) as backend:
+        frames = [np.zeros((backend.height, backend.width, 3), np.uint8)] * batch
+        for _ in range(RUNS):
+            detect(backend, frames)
+        return Memory(_peak(), _device_memory())
 
 
 def _device_memory() -> int | None:
@@ -73,20 +63,4 @@ def _peak() -> int:
     for line in read(Path("/proc/self/status")).splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise OSError("this system does not tell the peak of a process's memory")
-
-
-def main() -> None:
-    """Load, run, and print the peaks as one line of JSON."""
-    job = MemoryJob(**json.loads(sys.argv[1]))
-    options = InferenceOptions(job.device, job.precision, (job.width, job.height), job.threads)
-    with open_backend(Path(job.path), job.backend, options) as backend:
-        frames = [np.zeros((backend.height, backend.width, 3), np.uint8)] * job.batch
-        for _ in range(RUNS):
-            detect(backend, frames)
-        device = _device_memory()
-    print(json.dumps(asdict(Memory(_peak(), device))))
-
-
-if __name__ == "__main__":
-    main()
+    raise OSError("This system does not know the peak of a process's memory.")

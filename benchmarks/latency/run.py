@@ -28,7 +28,7 @@ from br2net.benchmarks.latency.contestants import (
 from br2net.benchmarks.latency.devices import find_device
 from br2net.benchmarks.latency.environment import Environment, read_environment
 from br2net.benchmarks.latency.estimate import estimate_devices, validate
-from br2net.benchmarks.latency.memory import Memory, MemoryJob, measure_memory
+from br2net.benchmarks.latency.memory import Memory, measure_memory
 from br2net.benchmarks.latency.peaks import gpu_peaks, measure_peaks
 from br2net.benchmarks.latency.power import Energy, find_meter, gpu_limits, measure_energy, open_nvml
 from br2net.benchmarks.latency.profiling import profile_openvino, profile_tensorrt
@@ -272,17 +272,9 @@ def _measure_memory(bench: Bench, found: Findings) -> None:
     for own in bench.timed:
         setting = own.setting
         bench.progress(f"measuring memory of {setting.label}")
-        job = MemoryJob(
-            str(own.subject.path),
-            setting.backend,
-            bench.plan.device if setting.role == "model" else "auto",
-            own.variant.precision,
-            setting.width,
-            setting.height,
-            setting.batch,
-            bench.plan.threads,
-        )
-        found.memory[setting.key] = measure_memory(job)
+        device = bench.plan.device if setting.role == "model" else "auto"
+        wanted = options(own.variant, device, bench.plan.threads, (setting.width, setting.height))
+        found.memory[setting.key] = measure_memory(own.subject.path, setting.backend, wanted, setting.batch)
 
 
 def _measure_energy(bench: Bench, found: Findings) -> None:

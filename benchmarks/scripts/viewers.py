@@ -3,7 +3,7 @@
 Run it by hand: `python -m benchmarks.scripts.viewers [RESULT.json] [--rounds 5] [--frames 200]`. Ratios are medians of those
 within a round. Processor time is that of this process, viewers not counted: it hardly depends on what else the machine does.
 The viewers are WebSocket clients in a separate process on the same machine that answer for every frame, as the page does,
-and decode nothing; those asleep never read. The source is a file, which comes as fast as the pipeline takes it: a camera
+and decode nothing; those asleep never read. The source is a file, which comes as fast as the pipeline takes it.
 """
 
 import argparse
