@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from br2net.benchmarks.latency.compare import Comparison
     from br2net.benchmarks.latency.record import Report
     from br2net.benchmarks.latency.run import Plan
-    from br2net.datasets.pairs import Pair
 
 
 def benchmark(
@@ -93,6 +92,7 @@ def benchmark(
     from br2net.benchmarks.latency.page import write_report
     from br2net.benchmarks.latency.run import Plan, run_benchmark
     from br2net.benchmarks.latency.timing import Method
+    from br2net.datasets import find_pairs
     from br2net.errors import InputError
 
     if compare is not None:
@@ -121,7 +121,7 @@ def benchmark(
         method=Method(warm_up, iterations, seconds),
         baseline=not no_baseline,
         details=not times_only,
-        pairs=_pairs(dataset, split, invert_masks),
+        pairs=() if dataset is None else tuple(find_pairs(dataset, split, invert_masks)),
         dataset="" if dataset is None else dataset.resolve().name + ("" if split is None else f", {split.stem}"),
         devices=tuple(_list(estimate)),
         command=shlex.join(["br2net", *sys.argv[1:]]),
@@ -169,12 +169,6 @@ def _path(name: str) -> Path | None:
     return find_model(name)
 
 
-def _pairs(dataset: Path | None, split: Path | None, invert_masks: bool) -> "tuple[Pair, ...]":
-    from br2net.datasets.pairs import find_pairs
-
-    return () if dataset is None else tuple(find_pairs(dataset, split, invert_masks))
-
-
 def _list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
@@ -194,17 +188,9 @@ def _compare(baseline: Path, candidate: Path, as_json: bool) -> None:
 
     found = compare(baseline, candidate)
     if as_json:
-        changes = [
-            {
-                "key": item.key,
-                "old_ms": item.baseline_ms,
-                "new_ms": item.candidate_ms,
-                "ratio": item.ratio,
-                "noise": item.noise,
-                "verdict": item.verdict,
-            }
-            for item in found.changes
-        ]
+        names = {"key": "key", "old_ms": "baseline_ms", "new_ms": "candidate_ms"}
+        names |= {name: name for name in ("ratio", "noise", "verdict")}
+        changes = [{name: getattr(item, own) for name, own in names.items()} for item in found.changes]
         typer.echo(json.dumps({"changes": changes, "gone": found.gone, "new": found.fresh, "drift": found.drift}))
     else:
         _print_comparison(found)

@@ -7,7 +7,6 @@ time of all threads together, and of the least times; other work on the machine 
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,25 +30,8 @@ OUTPUTS = {
 }
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """One task at one number of threads: milliseconds of both, and how many times as fast the compiled library is."""
-
-    task: str
-    threads: int
-    opencv_ms: float
-    native_ms: float
-    ratio: float
-    opencv_least_ms: float
-    native_least_ms: float
-    ratio_of_least: float
-    opencv_cpu_ms: float
-    native_cpu_ms: float
-    ratio_of_cpu: float
-
-
-def compare(task: str, threads: int, work: Callable[[], object]) -> Ratio:
-    """Time `work` with and without the compiled library."""
+def compare(task: str, threads: int, work: Callable[[], object]) -> dict[str, object]:
+    """Time `work` with and without the compiled library: milliseconds of both, and how many times as fast the library is."""
 
     def without_library() -> tuple[float, float]:
         os.environ[SWITCH] = "0"
@@ -61,17 +43,18 @@ def compare(task: str, threads: int, work: Callable[[], object]) -> Ratio:
     cv2.setNumThreads(threads)
     found = interleaved({"opencv": without_library, "native": partial(clocked, work)}, ROUNDS, WARM_UP)
     slow, fast = (np.array(found[name]) for name in ("opencv", "native"))
-    figures = []
-    for before, after in (
-        (np.median(slow[:, 0]), np.median(fast[:, 0])),
-        (slow[:, 0].min(), fast[:, 0].min()),
-        (np.median(slow[:, 1]), np.median(fast[:, 1])),
+    facts: dict[str, object] = {"task": task, "threads": threads}
+    for name, before, after in (
+        ("", np.median(slow[:, 0]), np.median(fast[:, 0])),
+        ("_least", slow[:, 0].min(), fast[:, 0].min()),
+        ("_cpu", np.median(slow[:, 1]), np.median(fast[:, 1])),
     ):
-        figures += [round(float(before), 3), round(float(after), 3), round(float(before / after), 2)]
-    return Ratio(task, threads, *figures)
+        facts |= {f"opencv{name}_ms": round(float(before), 3), f"native{name}_ms": round(float(after), 3)}
+        facts[f"ratio{name.replace('_', '_of_')}"] = round(float(before / after), 2)
+    return facts
 
 
-def measure(threads: int) -> list[Ratio]:
+def measure(threads: int) -> list[dict[str, object]]:
     """Time all tasks at one number of threads."""
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -96,7 +79,7 @@ def main() -> None:
         sys.exit(f"The native part cannot be measured: {state.reason}.")
     np.zeros(LARGE_BLOCK, np.uint8).fill(1)
     facts = environment("opencv-python") | {"native": state.how}
-    ratios = [asdict(item) for threads in (1, 2) for item in measure(threads)]
+    ratios = [item for threads in (1, 2) for item in measure(threads)]
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     save(path, {"environment": facts, "rounds": ROUNDS, "ratios": ratios})
 

@@ -17,9 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.scripts.common import environment, save
+from benchmarks.scripts.common import environment, interleaved, median, save
 from br2net.benchmarks.latency.statistics import Ratio, speed_up
-from br2net.benchmarks.latency.timing import Method, Sample, Series, time_interleaved
 from br2net.builder.comparison import packaged_photograph
 from br2net.errors import Br2netError
 from br2net.runtime.backend import Backend, InferenceOptions
@@ -103,32 +102,31 @@ def bare_call(backend: Backend, path: Path) -> Call:
     return {"onnxruntime": onnxruntime_call, "torch": torch_call}.get(backend.name, polygraphy_call)(path)
 
 
-def fight(name: str, bare: Call, backend: Backend, frame: Frame, method: Method) -> Duel:
+def fight(name: str, bare: Call, backend: Backend, frame: Frame, rounds: int) -> Duel:
     """Time the bare call and our request, interleaved; `frame` has the network's input size."""
     batch = network_input(frame, backend.metadata.normalisation)
     maps: dict[str, Batch] = {}
 
-    def run_bare() -> Sample:
-        began = time.perf_counter_ns()
+    def run_bare() -> float:
+        began = time.perf_counter()
         maps["bare"] = bare(batch)
-        return Sample({}, (time.perf_counter_ns() - began) / 1e6)
+        return (time.perf_counter() - began) * 1000.0
 
-    def run_ours() -> Sample:
+    def run_ours() -> float:
         with backend.request() as request:
             request.prepare([frame])
-            began = time.perf_counter_ns()
+            began = time.perf_counter()
             request.run()
             (outputs,) = request.finish()
-            took = (time.perf_counter_ns() - began) / 1e6
+            took = (time.perf_counter() - began) * 1000.0
         assert outputs.map is not None
         maps["ours"] = outputs.map[None, None]
-        return Sample({}, took)
+        return took
 
-    series = [Series(), Series()]
-    time_interleaved([run_bare, run_ours], method, series)
-    medians = [float(np.median([sample.end_to_end for sample in item.samples])) for item in series]
-    ratio = speed_up(series[1].medians(), series[0].medians())
-    return Duel(name, *medians, ratio, float(np.abs(maps["ours"] - maps["bare"]).max()))
+    found = interleaved({"bare": run_bare, "ours": run_ours}, rounds, warm_up=3)
+    ratio = speed_up(found["ours"], found["bare"])
+    difference = float(np.abs(maps["ours"] - maps["bare"]).max())
+    return Duel(name, median(found["bare"], 3), median(found["ours"], 3), ratio, difference)
 
 
 def network_input(frame: Frame, normalisation: Normalisation) -> Batch:
@@ -144,12 +142,10 @@ def main() -> int:
     parser.add_argument("--onnx", type=Path, default=find_model("mobile"))
     parser.add_argument("--checkpoint", type=Path, help="the same weights for PyTorch; default: beside the ONNX file")
     parser.add_argument("--engine", type=Path, help="a TensorRT engine of the same weights, on a machine with a GPU")
-    parser.add_argument("--iterations", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON")
     chosen = parser.parse_args()
     facts = environment("openvino")
-    method = Method(3, chosen.iterations, chosen.seconds)
     checkpoint = chosen.checkpoint or chosen.onnx.with_suffix(".pth")
     wanted = [(chosen.onnx, "openvino", "fp32"), (chosen.onnx, "openvino", "auto")]
     wanted += [(chosen.onnx, "onnxruntime", "auto")] if find_spec("onnxruntime") else []
@@ -165,7 +161,7 @@ def main() -> int:
                     continue
                 photograph = cv2.resize(packaged_photograph(), (backend.width, backend.height))
                 bare = bare_call(backend, path)
-                duels[name] = fight(name, bare, backend, np.asarray(photograph, np.uint8), method)
+                duels[name] = fight(name, bare, backend, np.asarray(photograph, np.uint8), chosen.rounds)
     except Br2netError as error:
         print(f"peers: {error}", file=sys.stderr)
         return error.exit_code

@@ -7,7 +7,6 @@ import pytest
 
 from benchmarks.scripts.peers import Duel, fight, network_input, onnxruntime_call, openvino_call
 from br2net.benchmarks.latency.statistics import Ratio
-from br2net.benchmarks.latency.timing import Method
 from br2net.runtime.backends import open_backend
 
 FRAME = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
@@ -17,7 +16,7 @@ def test_bare_calls_agree_with_each_other_and_with_a_request(tiny_onnx: Path) ->
     bare = onnxruntime_call(tiny_onnx)
     with open_backend(tiny_onnx, "onnxruntime") as backend:
         batch = network_input(FRAME, backend.metadata.normalisation)
-        duel = fight("onnxruntime", bare, backend, FRAME, Method(1, 3, 0.0))
+        duel = fight("onnxruntime", bare, backend, FRAME, 3)
     np.testing.assert_allclose(bare(batch), openvino_call(tiny_onnx, batch.shape, "f32")(batch), atol=1e-4)
     assert duel.difference < 1e-5
     assert duel.ratio.rounds == 3
