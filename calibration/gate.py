@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.benchmarks.accuracy import AccuracyMeter
 from br2net.calibration.inference import Map, sqnr_db
+from br2net.datasets import AccuracyMeter
 from br2net.errors import InputError
 from br2net.runtime.postprocessing import to_frame_size
 

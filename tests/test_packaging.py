@@ -93,7 +93,7 @@ def test_the_wheel_holds_the_models_and_every_other_file_that_is_no_module(wheel
     models = {f"br2net/models/{path.name}" for path in (ROOT / "app" / "models").glob("*")}
     others = {"br2net/py.typed", "br2net/training/held_out.txt", "br2net/benchmarks/accuracy/report.html"}
     others |= {"br2net/benchmarks/report/style.css", "br2net/calibration/report.html"}
-    others |= {"br2net/builder/triton/python_model.py"}
+    others |= {"br2net/builder/triton/python_model.py", "br2net/benchmarks/report/layout.html"}
     assert models | others <= set(wheel.namelist())
 
 

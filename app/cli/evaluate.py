@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -70,7 +71,7 @@ def evaluate(
     from br2net.benchmarks.accuracy import ReportSubject, check_sharp, write_report
     from br2net.benchmarks.accuracy import evaluate as run
     from br2net.benchmarks.accuracy.published import which_set
-    from br2net.datasets.pairs import find_pairs
+    from br2net.datasets import find_pairs
     from br2net.errors import InputError
     from br2net.runtime.backend import InferenceOptions
     from br2net.runtime.backends import open_backend
@@ -94,20 +95,8 @@ def evaluate(
             if sharp_paths:
                 sharp = check_sharp(engine, sharp_paths, lambda _: bar.advance(task))
         if report is not None:
-            options = {
-                "--model": model,
-                "--split": split,
-                "--invert-masks": invert_masks,
-                "--positive": positive,
-                "--all-sharp": all_sharp,
-                "--backend": backend,
-                "--device": device,
-                "--precision": precision,
-                "--size": size,
-                "--report": report,
-            }
-            name = dataset.resolve().name if split is None else f"{dataset.resolve().name}, {split.stem}"
-            subject = ReportSubject(name, positive_class, _command(dataset, options), sharp)
+            name = dataset.resolve().name + ("" if split is None else f", {split.stem}")
+            subject = ReportSubject(name, positive_class, shlex.join(["br2net", *sys.argv[1:]]), sharp)
             page = write_report(report, evaluation, engine, pairs, subject)
     if as_json:
         typer.echo(json.dumps({**evaluation.to_json(), **_sharp_facts(sharp)}))
@@ -128,17 +117,6 @@ def _positive(text: str) -> Literal["blurred", "sharp"]:
     if text == "sharp":
         return "sharp"
     raise InputError(f"--positive is blurred or sharp, not {text}.")
-
-
-def _command(dataset: Path, options: dict[str, str | Path | bool | None]) -> str:
-    """The shell line of this evaluation; options left to `auto` are left out."""
-    words = ["br2net", "evaluate", str(dataset)]
-    for name, value in options.items():
-        if value is True:
-            words.append(name)
-        elif value and value != "auto":
-            words += [name, str(value)]
-    return shlex.join(words)
 
 
 def _sharp_facts(sharp: "SharpCheck | None") -> dict[str, float]:

@@ -1,36 +1,20 @@
-"""Memory that a model takes: a process of its own loads it, runs it a few times, and tells its peak.
+"""Memory that a model takes: a separate process loads it, runs it a few times, and reads its peak."""
 
-Run as a program: `python -m br2net.benchmarks.latency.memory REQUEST`, the request being the JSON of `Request`.
-"""
-
-import json
-import subprocess
-import sys
-from dataclasses import asdict, dataclass
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from br2net.benchmarks.latency.environment import read
-from br2net.runtime.backend import InferenceOptions
+from br2net.errors import Br2netError
+from br2net.runtime.backend import InferenceOptions, detect
 from br2net.runtime.backends import open_backend
 
 RUNS = 3
-TIMEOUT_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to load and run."""
-
-    path: str
-    backend: str
-    device: str
-    precision: str
-    width: int
-    height: int
-    batch: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -41,24 +25,29 @@ class Memory:
     device_bytes: int | None
 
 
-def measure_memory(request: Request) -> Memory | None:
-    """Run the request in a process of its own; None where that fails, as on systems without `/proc`."""
-    command = [sys.executable, "-m", "br2net.benchmarks.latency.memory", json.dumps(asdict(request))]
+def measure_memory(path: Path, backend: str, options: InferenceOptions, batch: int) -> Memory | None:
+    """Load and run a model in a fresh process; None where that fails, for example on systems without `/proc`."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
-        return Memory(**json.loads(done.stdout.splitlines()[-1]))
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(_measure, path, backend, options, batch).result()
+    except (OSError, BrokenProcessPool, Br2netError):
         return None
 
 
+def _measure(path: Path, name: str, options: InferenceOptions, batch: int) -> Memory:
+    with open_backend(path, name, options) as backend:
+        frames = [np.zeros((backend.height, backend.width, 3), np.uint8)] * batch
+        for _ in range(RUNS):
+            detect(backend, frames)
+        return Memory(_peak(), _device_memory())
+
+
 def _device_memory() -> int | None:
-    """Bytes of the GPU's memory that this process holds, by NVML; None where there is no such library or GPU."""
+    """Return the bytes of GPU memory that this process holds, by NVML; None where there is no such library or GPU."""
     try:
         import pynvml
     except ImportError:
         return None
-    import os
-
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -70,24 +59,8 @@ def _device_memory() -> int | None:
 
 
 def _peak() -> int:
-    """Largest resident memory of this process; the kernel's own note, since `getrusage` counts the parent's too."""
+    """Return the largest resident memory of this process by the kernel; `getrusage` would count the parent's too."""
     for line in read(Path("/proc/self/status")).splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise OSError("this system does not tell the peak of a process's memory")
-
-
-def main() -> None:
-    """Load, run, and print the peaks as one line of JSON."""
-    request = Request(**json.loads(sys.argv[1]))
-    options = InferenceOptions(request.device, request.precision, (request.width, request.height), request.threads)
-    with open_backend(Path(request.path), request.backend, options) as backend:
-        batch = np.zeros((request.batch, 3, backend.height, backend.width), np.float32)
-        for _ in range(RUNS):
-            backend.infer(batch)
-        device = _device_memory()
-    print(json.dumps(asdict(Memory(_peak(), device))))
-
-
-if __name__ == "__main__":
-    main()
+    raise OSError("This system does not know the peak of a process's memory.")

@@ -1,11 +1,9 @@
 """Energy that the machine takes, where it can be read: a Jetson's rails, NVML, RAPL."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from br2net.benchmarks.latency.environment import ROOT, read
@@ -20,7 +18,7 @@ class Meter(Protocol):
     what: str
 
     def joules(self) -> float:
-        """Energy since some moment; only differences mean something."""
+        """Return the energy since some moment; only differences mean something."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,20 @@ class Energy:
 
 
 def measure_energy(meter: Meter, run: Callable[[], object], images: int, seconds: float = 2.0) -> Energy:
-    """Let the machine idle for a second, then run for `seconds`; `images` is how many one run does."""
-    began, start = time.perf_counter(), meter.joules()
-    time.sleep(1.0)
-    idle = (meter.joules() - start) / (time.perf_counter() - began)
-    began, start, done = time.perf_counter(), meter.joules(), 0
+    """Let the machine idle for a second, then run for `seconds`; `images` is the number of images of one run."""
+    idle_joules, idle_seconds, _ = _energy_while(meter, lambda: time.sleep(SAMPLE_SECONDS), 1.0)
+    joules, elapsed, runs = _energy_while(meter, run, seconds)
+    return Energy(joules / elapsed, idle_joules / idle_seconds, joules / (runs * images), meter.what)
+
+
+def _energy_while(meter: Meter, work: Callable[[], object], seconds: float) -> tuple[float, float, int]:
+    """Repeat `work`; return joules, seconds, and number of repetitions."""
+    began, start, used, done = time.perf_counter(), meter.joules(), 0.0, 0
     while done == 0 or time.perf_counter() - began < seconds:
-        run()
-        done += images
-    used = meter.joules() - start
-    return Energy(used / (time.perf_counter() - began), idle, used / done, meter.what)
+        work()
+        used = meter.joules() - start
+        done += 1
+    return used, time.perf_counter() - began, done
 
 
 def find_meter(root: Path = ROOT) -> tuple["Meter | None", str]:
@@ -77,24 +79,16 @@ class RaplMeter:
     what = "processor packages (RAPL)"
 
     def __init__(self, domains: list[Path]) -> None:
-        self._domains = domains
-        self._last = [0] * len(domains)
+        self._last = {path: int(read(path / "energy_uj") or 0) for path in domains}
         self._total = 0
-        self._read(first=True)
 
     def joules(self) -> float:
-        """Energy since this meter was made; to be called more often than the counters wrap (minutes)."""
-        self._read()
+        """Return the energy since this meter was made; to be called more often than the counters wrap (minutes)."""
+        for path, last in self._last.items():
+            now = int(read(path / "energy_uj") or last)
+            self._total += now - last if now >= last else now - last + int(read(path / "max_energy_range_uj") or 0)
+            self._last[path] = now
         return self._total / 1e6
-
-    def _read(self, first: bool = False) -> None:
-        for index, path in enumerate(self._domains):
-            now = int(read(path / "energy_uj") or self._last[index])
-            moved = now - self._last[index]
-            if moved < 0:
-                moved += int(read(path / "max_energy_range_uj") or 0)
-            self._total += 0 if first else moved
-            self._last[index] = now
 
 
 class NvmlMeter:
@@ -107,7 +101,7 @@ class NvmlMeter:
         self._handle = nvml.nvmlDeviceGetHandleByIndex(index)
 
     def joules(self) -> float:
-        """Energy since the driver was loaded."""
+        """Return the energy since the driver was loaded."""
         return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000.0
 
 
@@ -120,7 +114,7 @@ class Rail:
     milliamperes: Path
 
     def watts(self) -> float:
-        """Power at this moment."""
+        """Return the power at this moment."""
         return float(read(self.millivolts) or 0) * float(read(self.milliamperes) or 0) / 1e6
 
 
@@ -138,47 +132,19 @@ def find_rails(drivers: Path) -> list[Rail]:
 
 
 class RailMeter:
-    """Adds up the power of rails, read twenty times a second by a thread of its own. Not executed on a Jetson by us."""
+    """Adds up the power of rails, read at each call. Not executed on a Jetson by us."""
 
     def __init__(self, rails: list[Rail]) -> None:
         self.what = f"board rails {', '.join(rail.name for rail in rails)}"
         self._rails = rails
-        self._lock = threading.Lock()
-        self._joules = 0.0
-        self._last = time.perf_counter()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="power rails", daemon=True)
-        self._thread.start()
+        self._joules, self._last = 0.0, time.perf_counter()
 
     def joules(self) -> float:
-        """Energy since this meter was made."""
-        self._add()
-        with self._lock:
-            return self._joules
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._stop.set()
-        self._thread.join()
-
-    def __enter__(self) -> "RailMeter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _sample(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
-            self._add()
-
-    def _add(self) -> None:
-        watts = sum(rail.watts() for rail in self._rails)
-        with self._lock:
-            now = time.perf_counter()
-            self._joules += watts * (now - self._last)
-            self._last = now
+        """Return the energy since this meter was made; to be called at least a few times a second."""
+        now = time.perf_counter()
+        self._joules += sum(rail.watts() for rail in self._rails) * (now - self._last)
+        self._last = now
+        return self._joules
 
 
 def open_nvml() -> Any:

@@ -1,1 +1,1 @@
-"""Measurements to run by hand from the repository, `python -m benchmarks.scripts.NAME`. Not part of the installed package."""
+"""Measurements to run by hand from the repository root: `python -m benchmarks.scripts.NAME`. Not part of the package."""

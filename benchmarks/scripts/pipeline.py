@@ -1,261 +1,151 @@
-"""Frames a second of the whole pipeline against inference alone, latency of a live source, memory over many frames.
+"""Frames a second of the live pipeline against inference alone, latency of a live source, memory over many frames.
 
 Run it by hand: `python -m benchmarks.scripts.pipeline [RESULT.json] [--rounds 5] [--frames 200] [--memory-frames 20000]`.
-Rounds are interleaved, so that a machine whose speed drifts slows all alike; rates are medians over rounds, and ratios are
-medians of the ratios within a round. The source is a file of 640x480, as `br2net camera FILE --drop wait` reads it; the
-live source is the same file played at its 30 frames a second.
+Rates are medians over interleaved rounds, and ratios are medians of the ratios within a round. The source is a file of 640x480,
+as `br2net camera FILE --drop wait` reads it; the live source is the same file played at its 30 frames a second.
 """
 
 import argparse
-import json
-import os
-import platform
 import tempfile
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from importlib import resources
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks.scripts.common import ResidentMemory, clocked, environment, interleaved, median, save
 from br2net.builder.comparison import packaged_photograph
 from br2net.builder.export import ExportOptions, export_onnx
-from br2net.files import write_text
 from br2net.live.camera import BufferPolicy, Camera, CameraOptions
-from br2net.live.pipeline import FrameResult, Pipeline
-from br2net.live.sinks import JsonLinesSink, Sink, VideoSink
+from br2net.live.pipeline import Pipeline, Sink, Summary
+from br2net.live.sinks import JsonLinesSink, VideoSink
 from br2net.network import load_checkpoint
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.backends import open_backend
-from br2net.runtime.preprocessing import preprocess
+from br2net.zoo import find_model
 
 WIDTH, HEIGHT, RATE = 640, 480, 30.0
 STREAMS = 2  # what `br2net camera` takes for files
 MODELS = ("mobile", "mobile-int8")
 SMALL = (96, 96)  # input size for the memory run, so that it takes minutes and not a quarter of an hour
+Pace = tuple[float, float]  # frames a second, and milliseconds of CPU time of a frame, over all threads
 
 
-@dataclass(frozen=True)
-class Pace:
-    """Frames a second, and milliseconds of processor time for one, over all threads."""
-
-    rate: float
-    cpu_ms: float
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Frames a second of one model, and the pipeline's against inference alone in the same round.
-
-    Attributes:
-        alone_latency: inference alone, one batch after the other, the whole processor for each.
-        alone_streams: inference alone, two side by side.
-        pipeline: `--drop wait`, without sinks.
-        recording: the same with a video and JSON lines.
-        cpu_ms: processor time of a frame in each of the four, which other programs on the machine hardly change; on a
-            processor that is fully used, rates go as its inverse.
-        cpu_pipeline_to_alone_streams: the ratio of rates that follows from it.
-    """
-
-    model: str
-    precision: str
-    input_size: tuple[int, int]
-    alone_latency: float
-    alone_streams: float
-    pipeline: float
-    recording: float
-    pipeline_to_alone_latency: float
-    pipeline_to_alone_streams: float
-    cpu_ms: dict[str, float]
-    cpu_pipeline_to_alone_streams: float
-    stages_ms: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Live:
-    """Capture to sink of a source of 30 frames a second."""
-
-    model: str
-    frames: int
-    dropped: int
-    skipped: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Resident memory after each twentieth of a run that records; deviation from their median, past the first."""
-
-    frames: int
-    resident_mib: list[float]
-    largest_deviation_percent: float
-
-
-def make_video(path: Path, frames: int) -> None:
-    """A view that wanders over the packaged photograph, 640x480 at 30 frames a second."""
+def make_video(path: Path, frames: int) -> Path:
+    """Write a view that wanders over the packaged photograph, 640x480 at 30 frames a second."""
     photograph = cv2.resize(packaged_photograph(), (WIDTH + 100, HEIGHT + 75), interpolation=cv2.INTER_AREA)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, (WIDTH, HEIGHT))
     for index in range(frames):
         x, y = (round(side * (0.5 + 0.5 * np.sin(index / step))) for side, step in ((100, 23.0), (75, 17.0)))
         writer.write(np.ascontiguousarray(photograph[y : y + HEIGHT, x : x + WIDTH]))
     writer.release()
+    return path
+
+
+def run_pipeline(
+    backend: Backend, video: Path, sinks: list[Sink], policy: BufferPolicy = BufferPolicy.WAIT
+) -> tuple[Summary, Pace]:
+    """Run the pipeline over a video; return its summary and pace."""
+    summaries: list[Summary] = []
+    with Camera(video, CameraOptions(policy=policy)) as camera:
+        _, cpu_ms = clocked(lambda: summaries.append(Pipeline([camera], backend).run(sinks)))
+    (summary,) = summaries
+    return summary, (summary.fps, cpu_ms / summary.frames)
 
 
 def time_alone(backend: Backend, frames: int) -> Pace:
-    """Inference alone, with as many threads as the backend takes."""
-    size = (backend.width, backend.height)
-    batch = preprocess([packaged_photograph()], *size, backend.metadata.normalisation)
-    with ThreadPoolExecutor(backend.concurrency) as threads:
-        list(threads.map(backend.infer, [batch] * backend.concurrency))
-        began, cpu = time.perf_counter(), time.process_time()
-        list(threads.map(backend.infer, [batch] * frames))
-        return Pace(frames / (time.perf_counter() - began), (time.process_time() - cpu) * 1000.0 / frames)
+    """Run inference alone, with as many threads as the backend takes."""
+
+    def infer(count: int) -> None:
+        with backend.request() as request:
+            request.prepare([packaged_photograph()])
+            for _ in range(count):
+                request.run()
+
+    with ThreadPoolExecutor(backend.concurrency) as pool:
+        each = frames // backend.concurrency
+        list(pool.map(infer, [1] * backend.concurrency))
+        ms, cpu_ms = clocked(lambda: list(pool.map(infer, [each] * backend.concurrency)))
+    done = each * backend.concurrency
+    return 1000.0 * done / ms, cpu_ms / done
 
 
-def time_pipeline(backend: Backend, video: Path, sinks: list[Sink]) -> tuple[Pace, dict[str, float]]:
-    """The whole pipeline on the file, and mean milliseconds of its stages."""
-    cpu = time.process_time()
-    with Camera(video, CameraOptions(policy=BufferPolicy.WAIT)) as camera:
-        summary = Pipeline([camera], backend).run(sinks)
-    cpu_ms = (time.process_time() - cpu) * 1000.0 / summary.frames
-    return Pace(summary.fps, cpu_ms), dict(summary.stages)
-
-
-def measure_rates(model: str, path: Path, video: Path, frames: int, rounds: int, folder: Path) -> Rates:
-    """Time inference alone and the pipeline in interleaved rounds."""
-    samples: dict[str, list[Pace]] = {"latency": [], "streams": [], "pipeline": [], "recording": []}
-    stages: list[dict[str, float]] = []
+def measure_rates(path: Path, video: Path, frames: int, rounds: int, folder: Path) -> dict[str, object]:
+    """Time inference alone (one batch after the other, and two side by side) and the pipeline, without and with sinks."""
     with (
         open_backend(path, "openvino", InferenceOptions()) as one,
         open_backend(path, "openvino", InferenceOptions(streams=STREAMS)) as several,
     ):
-        for _ in range(rounds):
-            samples["latency"].append(time_alone(one, frames))
-            samples["streams"].append(time_alone(several, frames))
-            pace, times = time_pipeline(several, video, [])
-            samples["pipeline"].append(pace)
-            stages.append(times)
+
+        def record() -> Pace:
             sinks: list[Sink] = [VideoSink(folder / "o.mp4", rates=lambda _: RATE), JsonLinesSink(folder / "o.jsonl")]
-            samples["recording"].append(time_pipeline(several, video, sinks)[0])
-        facts = (several.precision, (several.width, several.height))
-    rates = {name: np.array([pace.rate for pace in paces]) for name, paces in samples.items()}
-    cpu = {name: np.array([pace.cpu_ms for pace in paces]) for name, paces in samples.items()}
-    return Rates(
-        model,
-        *facts,
-        alone_latency=_median(rates["latency"]),
-        alone_streams=_median(rates["streams"]),
-        pipeline=_median(rates["pipeline"]),
-        recording=_median(rates["recording"]),
-        pipeline_to_alone_latency=_median(rates["pipeline"] / rates["latency"], 3),
-        pipeline_to_alone_streams=_median(rates["pipeline"] / rates["streams"], 3),
-        cpu_ms={name: _median(values) for name, values in cpu.items()},
-        cpu_pipeline_to_alone_streams=_median(cpu["streams"] / cpu["pipeline"], 3),
-        stages_ms={name: _median(np.array([item[name] for item in stages]), 3) for name in stages[0]},
-    )
+            return run_pipeline(several, video, sinks)[1]
+
+        found = interleaved(
+            {
+                "alone_latency": partial(time_alone, one, frames),
+                "alone_streams": partial(time_alone, several, frames),
+                "pipeline": lambda: run_pipeline(several, video, [])[1],
+                "recording": record,
+            },
+            rounds,
+        )
+        facts = {"model": path.stem, "precision": several.precision, "input_size": (several.width, several.height)}
+    rates, cpu = ({name: np.array(paces)[:, index] for name, paces in found.items()} for index in (0, 1))
+    return {
+        **facts,
+        **{name: median(values) for name, values in rates.items()},
+        "pipeline_to_alone_latency": median(rates["pipeline"] / rates["alone_latency"], 3),
+        "pipeline_to_alone_streams": median(rates["pipeline"] / rates["alone_streams"], 3),
+        "cpu_ms": {name: median(values) for name, values in cpu.items()},
+        "cpu_pipeline_to_alone_streams": median(cpu["alone_streams"] / cpu["pipeline"], 3),
+    }
 
 
-def measure_live(model: str, path: Path, video: Path) -> Live:
-    """Play the file as a camera would, and take the latencies."""
+def measure_live(path: Path, video: Path) -> dict[str, object]:
+    """Play the file as a camera would, and return the latencies from capture to sink."""
     with open_backend(path, "openvino", InferenceOptions()) as backend:
-        backend.infer(np.zeros((1, 3, backend.height, backend.width), np.float32))
-        with Camera(video, CameraOptions(policy=BufferPolicy.DROP_OLDEST)) as camera:
-            summary = Pipeline([camera], backend).run()
+        time_alone(backend, 1)
+        summary, _ = run_pipeline(backend, video, [], BufferPolicy.DROP_OLDEST)
     latencies = {name: round(value, 2) for name, value in summary.latency.items()}
-    return Live(model, summary.frames, summary.dropped, summary.skipped, **latencies)
+    counts = {"frames": summary.frames, "dropped": summary.dropped, "skipped": summary.skipped}
+    return {"model": path.stem, **counts, **latencies}
 
 
-class _Watch:
-    """A sink that notes the resident memory now and then."""
-
-    def __init__(self, every: int) -> None:
-        self.resident_mib: list[float] = []
-        self._every, self._count = every, 0
-
-    def write(self, result: FrameResult) -> None:
-        """Count the frame."""
-        self._count += 1
-        if self._count % self._every == 0:
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            self.resident_mib.append(round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 2))
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def measure_memory(checkpoint: Path, video: Path, frames: int, folder: Path) -> Memory:
-    """Run many frames through everything with a small input, recording; watch the resident memory."""
+def measure_memory(video: Path, folder: Path) -> dict[str, object]:
+    """Record many frames with a small network input; return resident memory, and its deviation past the first twentieth."""
     path = folder / "small.onnx"
-    export_onnx(load_checkpoint(checkpoint), path, ExportOptions(size=SMALL))
-    watch = _Watch(max(1, frames // 20))
-    sinks: list[Sink] = [VideoSink(folder / "m.mkv", rates=lambda _: RATE), JsonLinesSink(folder / "m.jsonl"), watch]
-    with (
-        open_backend(path, "openvino", InferenceOptions(streams=STREAMS)) as backend,
-        Camera(video, CameraOptions(policy=BufferPolicy.WAIT)) as camera,
-    ):
-        summary = Pipeline([camera], backend).run(sinks)
-    settled = np.array(watch.resident_mib[1:])
+    export_onnx(load_checkpoint(find_model("mobile").with_suffix(".pth")), path, ExportOptions(size=SMALL))
+    sinks: list[Sink] = [VideoSink(folder / "m.mkv", rates=lambda _: RATE), JsonLinesSink(folder / "m.jsonl")]
+    with open_backend(path, "openvino", InferenceOptions(streams=STREAMS)) as backend, ResidentMemory() as memory:
+        summary, _ = run_pipeline(backend, video, sinks)
+    samples = [memory.at(index / 20) for index in range(1, 21)]
+    settled = np.array(samples[1:])
     deviation = float(np.abs(settled / np.median(settled) - 1.0).max() * 100.0)
-    return Memory(summary.frames, watch.resident_mib, round(deviation, 2))
+    return {"frames": summary.frames, "resident_mib": samples, "largest_deviation_percent": round(deviation, 2)}
 
 
 def main() -> None:
-    """Measure, print, and write JSON where a path was given."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure rates, latencies and memory."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", nargs="?", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--memory-frames", type=int, default=20000)
     options = parser.parse_args()
     cv2.setNumThreads(1)  # as `br2net camera` does where inference has all cores
-    shipped = Path(str(resources.files("br2net").joinpath("models")))
-    paths = {name: shipped / f"{name}.onnx" for name in MODELS if (shipped / f"{name}.onnx").is_file()}
-    result: dict[str, object] = {"environment": _environment()}
+    paths = [find_model(name) for name in MODELS]
+    result: dict[str, object] = {"environment": environment("openvino", "opencv-python")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        video = folder / "video.mp4"
-        make_video(video, options.frames)
-        rates = [
-            measure_rates(model, path, video, options.frames, options.rounds, folder) for model, path in paths.items()
-        ]
-        result["rates"] = _shown([asdict(item) for item in rates])
-        live = folder / "live.mp4"
-        make_video(live, max(options.frames, 300))
-        result["live"] = _shown([asdict(measure_live(model, path, live)) for model, path in paths.items()])
+        video = make_video(folder / "video.mp4", options.frames)
+        result["rates"] = [measure_rates(path, video, options.frames, options.rounds, folder) for path in paths]
+        live = make_video(folder / "live.mp4", max(options.frames, 300))
+        result["live"] = [measure_live(path, live) for path in paths]
         if options.memory_frames:
-            long = folder / "long.mp4"
-            make_video(long, options.memory_frames)
-            memory = measure_memory(shipped / "mobile.pth", long, options.memory_frames, folder)
-            result["memory"] = _shown([asdict(memory)])[0]
-    if options.result is not None:
-        write_text(options.result, json.dumps(result, indent=2) + "\n")
-
-
-def _median(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", digits: int = 2) -> float:
-    return round(float(np.median(values)), digits)
-
-
-def _shown(items: list[dict[str, object]]) -> list[dict[str, object]]:
-    for item in items:
-        print(json.dumps(item), flush=True)
-    return items
-
-
-def _environment() -> dict[str, object]:
-    names = ("openvino", "numpy", "opencv-python")
-    load: Callable[[], tuple[float, float, float]] = os.getloadavg
-    return {
-        "processors": len(os.sched_getaffinity(0)),
-        "load_before": [round(value, 2) for value in load()],
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-    }
+            result["memory"] = measure_memory(make_video(folder / "long.mp4", options.memory_frames), folder)
+    save(options.result, result)
 
 
 if __name__ == "__main__":

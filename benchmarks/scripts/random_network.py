@@ -9,9 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from br2net.builder.export import ExportOptions, export_onnx
@@ -20,12 +18,13 @@ from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.images import list_images, read_image
 from br2net.runtime.metadata import IMAGENET
 from br2net.runtime.preprocessing import preprocess
+from br2net.types import Frame
 
 SIZE, COUNT, BATCH = 320, 16, 4
 
 
-def random_network(name: str, frames: Sequence[NDArray[np.uint8]], size: int = SIZE, seed: int = 0) -> Checkpoint:
-    """A network of random weights, with the batch statistics of `frames`, uint8 `(H, W, 3)` BGR each."""
+def random_network(name: str, frames: Sequence[Frame], size: int = SIZE, seed: int = 0) -> Checkpoint:
+    """Make a network of random weights, with the batch statistics of `frames`, uint8 `(H, W, 3)` BGR each."""
     torch.manual_seed(seed)
     network, facts = BR2Net(NAMED_CONFIGS[name]), ModelFacts(f"{name}-random", size, size)
     for module in network.modules():
@@ -35,18 +34,17 @@ def random_network(name: str, frames: Sequence[NDArray[np.uint8]], size: int = S
     network.train()
     with torch.no_grad():
         for start in range(0, len(frames), BATCH):
-            batch = preprocess(frames[start : start + BATCH], size, size, IMAGENET)
-            network(torch.from_numpy(batch))
+            network(torch.from_numpy(preprocess(frames[start : start + BATCH], size, size, IMAGENET)))
     return Checkpoint(network.eval(), facts)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Make the network and export it."""
     parser = argparse.ArgumentParser(description="A network with random weights and real batch statistics, as ONNX.")
     parser.add_argument("network", choices=sorted(NAMED_CONFIGS))
     parser.add_argument("output", type=Path)
     parser.add_argument("images", help="folder of photographs; the first 16 by name are taken")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     frames = [read_image(path) for path in list_images([options.images])[:COUNT]]
     export_onnx(random_network(options.network, frames), options.output, ExportOptions())
 

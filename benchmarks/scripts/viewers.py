@@ -1,82 +1,42 @@
 """Frames a second of the pipeline with the page and its viewers, against the pipeline without them.
 
-Run it by hand: `python -m benchmarks.scripts.viewers [RESULT.json] [--rounds 5] [--frames 200]`. All cases are run once in
-every round, so that a machine whose speed drifts slows all alike; ratios are medians of the ratios within a round.
-Processor time a frame is that of this process, viewers not counted: it hardly depends on what else the machine does. The
-viewers are WebSocket clients in a process of their own on the same machine that answer for every frame, as the page does,
-and decode nothing; those asleep never read. The source is a file, which comes as fast as the pipeline takes it: a camera
-of 30 frames a second leaves more room.
+Run it by hand: `python -m benchmarks.scripts.viewers [RESULT.json] [--rounds 5] [--frames 200]`. Ratios are medians of those
+within a round. Processor time is that of this process, viewers not counted: it hardly depends on what else the machine does.
+The viewers are WebSocket clients in a separate process on the same machine that answer for every frame, as the page does,
+and decode nothing; those asleep never read. The source is a file, which comes as fast as the pipeline takes it.
 """
 
 import argparse
 import asyncio
-import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib import resources
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.scripts.pipeline import STREAMS, make_video, time_pipeline
-from br2net.files import write_text
-from br2net.live.web import About, WebOptions, WebPage
+from benchmarks.scripts.common import environment, interleaved, median, save
+from benchmarks.scripts.pipeline import STREAMS, make_video, run_pipeline
+from br2net.live.web import PageInfo, WebOptions, WebPage
 from br2net.live.web.hub import CREDIT
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.backends import open_backend
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from br2net.zoo import find_model
 
 MODEL = "mobile"
 CONNECT_S = 30.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """How many look on. `awake` and `asleep` are None where there is no page at all."""
-
-    name: str
-    awake: int | None
-    asleep: int = 0
-
-
-CASES = (
-    Case("no page", None),
-    Case("page, no viewer", 0),
-    Case("1 viewer", 1),
-    Case("4 viewers", 4),
-    Case("8 viewers", 8),
-    Case("1 viewer, 7 asleep", 1, 7),
-)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One case.
-
-    Attributes:
-        frames_per_second: median over rounds.
-        of_no_page: this rate over that without a page, in the same round; median.
-        of_one_viewer: the same over that of one viewer.
-        cpu_ms_per_frame: processor time of the pipeline's process, all its threads; median.
-        cpu_of_no_page: this over that without a page, in the same round; median.
-        sent_per_viewer: frames that a viewer who is awake got, of those that went through; mean.
-    """
-
-    name: str
-    frames_per_second: float
-    of_no_page: float
-    of_one_viewer: float
-    cpu_ms_per_frame: float
-    cpu_of_no_page: float
-    sent_per_viewer: float
+CASES: dict[str, tuple[int, int] | None] = {  # viewers awake and asleep; None for no page
+    "no page": None,
+    "page, no viewer": (0, 0),
+    "1 viewer": (1, 0),
+    "4 viewers": (4, 0),
+    "8 viewers": (8, 0),
+    "1 viewer, 7 asleep": (1, 7),
+}
 
 
 async def watch(url: str, awake: int, asleep: int) -> None:
@@ -102,18 +62,17 @@ async def watch(url: str, awake: int, asleep: int) -> None:
 
 
 @contextmanager
-def viewers(page: WebPage, case: Case) -> "Iterator[None]":
-    """The case's viewers, connected, in a process of their own."""
-    count = (case.awake or 0) + case.asleep
-    if not count:
+def viewers(page: WebPage, awake: int, asleep: int) -> Iterator[None]:
+    """Connect viewers in a separate process while the block runs."""
+    if not awake + asleep:
         yield
         return
     url = page.url.replace("http", "ws") + "ws/view"
-    command = [sys.executable, "-m", "benchmarks.scripts.viewers", "--watch", url, str(case.awake), str(case.asleep)]
+    command = [sys.executable, "-m", "benchmarks.scripts.viewers", "--watch", url, str(awake), str(asleep)]
     process = subprocess.Popen(command)
     try:
         end = time.monotonic() + CONNECT_S
-        while len(page.hub.viewers) < count and time.monotonic() < end:
+        while len(page.hub.viewers) < awake + asleep and time.monotonic() < end:
             time.sleep(0.02)
         yield
     finally:
@@ -121,68 +80,24 @@ def viewers(page: WebPage, case: Case) -> "Iterator[None]":
         process.wait()
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One run: frames a second, processor milliseconds a frame, share of the frames that a viewer who is awake got."""
-
-    rate: float
-    cpu_ms: float
-    share: float
-
-
-def time_case(case: Case, backend: Backend, video: Path, frames: int) -> Sample:
-    """Run the pipeline once over the file."""
-    if case.awake is None:
-        began = time.process_time()
-        pace, _ = time_pipeline(backend, video, [])
-        return Sample(pace.rate, (time.process_time() - began) * 1000 / frames, 0.0)
-    page = WebPage(About((video.name,), MODEL, backend.name), WebOptions(port=0))
+def time_case(case: tuple[int, int] | None, backend: Backend, video: Path) -> tuple[float, float, float]:
+    """Return frames a second, CPU milliseconds a frame, and the share of the frames that a viewer who is awake got."""
+    if case is None:
+        return *run_pipeline(backend, video, [])[1], 0.0
+    awake, asleep = case
+    page = WebPage(PageInfo((video.name,), MODEL, backend.name), WebOptions(port=0))
     try:
-        with viewers(page, case):
-            began = time.process_time()
-            pace, _ = time_pipeline(backend, video, [page])
-            cpu_ms = (time.process_time() - began) * 1000 / frames
-            to_awake = page.hub.sent - CREDIT * case.asleep
-            return Sample(pace.rate, cpu_ms, to_awake / max(case.awake, 1) / page.hub.channel(None).sequence)
+        with viewers(page, awake, asleep):
+            summary, pace = run_pipeline(backend, video, [page])
+            to_awake = page.hub.sent - CREDIT * asleep
+            return *pace, to_awake / max(awake, 1) / summary.frames
     finally:
         page.close()
 
 
-def measure(frames: int, rounds: int) -> list[Measured]:
-    """All cases, interleaved."""
-    model = Path(str(resources.files("br2net").joinpath("models"))) / f"{MODEL}.onnx"
-    samples: dict[str, list[Sample]] = {case.name: [] for case in CASES}
-    with tempfile.TemporaryDirectory() as folder:
-        video = Path(folder) / "video.mp4"
-        make_video(video, frames)
-        with open_backend(model, "openvino", InferenceOptions(streams=STREAMS)) as backend:
-            time_case(CASES[0], backend, video, frames)  # the first run of all is slower, whichever it is
-            for _ in range(rounds):
-                for case in CASES:
-                    samples[case.name].append(time_case(case, backend, video, frames))
-    rates = {name: np.array([item.rate for item in items]) for name, items in samples.items()}
-    cpu = {name: np.array([item.cpu_ms for item in items]) for name, items in samples.items()}
-    return [
-        Measured(
-            name,
-            frames_per_second=_median(rates[name], 2),
-            of_no_page=_median(rates[name] / rates["no page"], 3),
-            of_one_viewer=_median(rates[name] / rates["1 viewer"], 3),
-            cpu_ms_per_frame=_median(cpu[name], 2),
-            cpu_of_no_page=_median(cpu[name] / cpu["no page"], 3),
-            sent_per_viewer=round(float(np.mean([item.share for item in items])), 3),
-        )
-        for name, items in samples.items()
-    ]
-
-
-def _median(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", digits: int) -> float:
-    return round(float(np.median(values)), digits)
-
-
 def main() -> None:
-    """Measure, print, and write JSON where a path was given."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure all cases."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", nargs="?", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=200)
@@ -192,13 +107,28 @@ def main() -> None:
         url, awake, asleep = options.watch
         asyncio.run(watch(url, int(awake), int(asleep)))
         return
-    load = [round(value, 2) for value in os.getloadavg()]
-    cases = measure(options.frames, options.rounds)
-    for case in cases:
-        print(json.dumps(asdict(case)))
-    if options.result is not None:
-        facts = {"processors": len(os.sched_getaffinity(0)), "load_before": load, "rounds": options.rounds}
-        write_text(options.result, json.dumps(facts | {"cases": [asdict(case) for case in cases]}, indent=2) + "\n")
+    facts = environment("openvino", "websockets")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_backend(find_model(MODEL), "openvino", InferenceOptions(streams=STREAMS)) as backend,
+    ):
+        video = make_video(Path(folder) / "video.mp4", options.frames)
+        ways = {name: partial(time_case, case, backend, video) for name, case in CASES.items()}
+        found = {name: np.array(runs) for name, runs in interleaved(ways, options.rounds).items()}
+    without, single = found["no page"], found["1 viewer"]
+    cases = [
+        {
+            "name": name,
+            "frames_per_second": median(runs[:, 0]),
+            "of_no_page": median(runs[:, 0] / without[:, 0], 3),
+            "of_one_viewer": median(runs[:, 0] / single[:, 0], 3),
+            "cpu_ms_per_frame": median(runs[:, 1]),
+            "cpu_of_no_page": median(runs[:, 1] / without[:, 1], 3),
+            "sent_per_viewer": round(float(runs[:, 2].mean()), 3),
+        }
+        for name, runs in found.items()
+    ]
+    save(options.result, {"environment": facts, "rounds": options.rounds, "cases": cases})
 
 
 if __name__ == "__main__":

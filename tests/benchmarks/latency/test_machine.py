@@ -11,7 +11,7 @@ import pytest
 
 from br2net.benchmarks.latency.conditions import Conditions, between, snapshot
 from br2net.benchmarks.latency.environment import read_environment
-from br2net.benchmarks.latency.memory import Request, measure_memory
+from br2net.benchmarks.latency.memory import measure_memory
 from br2net.benchmarks.latency.power import (
     NvmlMeter,
     RailMeter,
@@ -21,6 +21,7 @@ from br2net.benchmarks.latency.power import (
     gpu_limits,
     measure_energy,
 )
+from br2net.runtime.backend import InferenceOptions
 
 
 def put(path: Path, text: str | int) -> None:
@@ -138,11 +139,10 @@ def test_without_such_a_rail_all_named_ones_are_added(tmp_path: Path) -> None:
 def test_rails_are_integrated_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rails = find_rails(jetson(tmp_path, {"VDD_IN": (5000, 2000)}))
     clock = itertools.count(100.0, 0.5)
-    monkeypatch.setattr("br2net.benchmarks.latency.power.SAMPLE_SECONDS", 3600.0)
     monkeypatch.setattr("br2net.benchmarks.latency.power.time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    with RailMeter(rails) as meter:
-        assert meter.joules() == pytest.approx(5.0)
-        assert meter.joules() == pytest.approx(10.0)
+    meter = RailMeter(rails)
+    assert meter.joules() == pytest.approx(5.0)
+    assert meter.joules() == pytest.approx(10.0)
 
 
 class Nvml:
@@ -187,15 +187,18 @@ def test_energy_is_shared_out_among_the_images(monkeypatch: pytest.MonkeyPatch) 
     assert found.joules_per_image == pytest.approx(1.0)
 
 
-def test_memory_is_that_of_a_process_of_its_own(tiny_onnx: Path) -> None:
+OPTIONS = InferenceOptions(size=(64, 32), threads=1)
+
+
+def test_memory_is_that_of_a_separate_process(tiny_onnx: Path) -> None:
     ballast = bytearray(400 << 20)  # of this process, which must not count
     ballast[::4096] = b"x" * len(ballast[::4096])
     began = time.monotonic()
-    found = measure_memory(Request(str(tiny_onnx), "onnxruntime", "auto", "auto", 64, 32, 1, 1))
+    found = measure_memory(tiny_onnx, "onnxruntime", OPTIONS, 1)
     assert found is not None, f"after {time.monotonic() - began:.0f} s"
     assert 50 << 20 < found.host_bytes < 400 << 20
     assert found.device_bytes is None
 
 
 def test_memory_of_what_does_not_load_is_unknown(tmp_path: Path) -> None:
-    assert measure_memory(Request(str(tmp_path / "none.onnx"), "onnxruntime", "auto", "auto", 64, 32, 1, 1)) is None
+    assert measure_memory(tmp_path / "none.onnx", "onnxruntime", OPTIONS, 1) is None

@@ -4,10 +4,13 @@ import itertools
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
-from br2net.benchmarks.latency.timing import Method, Sample, Series, time_interleaved
+from br2net.benchmarks.latency.timing import STAGES, Method, Sample, Series, time_interleaved, time_request
 from br2net.errors import InputError
+from br2net.runtime.backend import DeviceTimes, HostRequest
+from tests.fake_backend import FakeBackend
 
 
 @dataclass
@@ -31,7 +34,7 @@ def test_rounds_alternate_and_every_other_goes_backwards() -> None:
     log: list[str] = []
     series = [Series(), Series()]
     method = Method(warm_up=2, iterations=4, seconds=0.0)
-    time_interleaved([Counted("A", log), Counted("B", log)], method, series)
+    time_interleaved([Counted("A", log).run, Counted("B", log).run], method, series)
     assert "".join(log[:4]) == "AABB"  # warm-up
     runs = [name for name, _ in itertools.groupby(log[4:])]
     assert "".join(runs) == "ABABA"[: len(runs)]
@@ -40,13 +43,13 @@ def test_rounds_alternate_and_every_other_goes_backwards() -> None:
 
 def test_there_are_at_least_the_seconds_asked_for() -> None:
     series = [Series()]
-    time_interleaved([Counted("A", [], milliseconds=30.0)], Method(1, 2, 0.9), series)
+    time_interleaved([Counted("A", [], milliseconds=30.0).run], Method(1, 2, 0.9), series)
     assert sum(sample.end_to_end for sample in series[0].samples) >= 900.0
 
 
 def test_an_interrupted_run_keeps_what_there_is() -> None:
     series = [Series(), Series()]
-    contestants = [Counted("A", []), Counted("B", [], stop_at=6)]
+    contestants = [Counted("A", []).run, Counted("B", [], stop_at=6).run]
     with pytest.raises(KeyboardInterrupt):
         time_interleaved(contestants, Method(1, 40, 0.0), series)
     assert len(series[0].samples) > 0
@@ -64,3 +67,41 @@ def test_medians_leave_out_a_round_that_was_cut_off() -> None:
 def test_an_impossible_method_is_refused(warm_up: int, iterations: int, seconds: float) -> None:
     with pytest.raises(InputError, match="at least"):
         Method(warm_up, iterations, seconds)
+
+
+FRAMES = [np.full((48, 96, 3), 200, np.uint8)] * 2
+
+
+def test_the_stages_of_a_request_add_up() -> None:
+    backend = FakeBackend()
+    sample = time_request(backend, FRAMES)
+    assert backend.batch_sizes == [2]
+    assert list(sample.stages) == ["preprocess", "inference", "postprocess"]
+    assert sum(sample.stages.values()) == pytest.approx(sample.end_to_end)
+    assert sample.enqueue is None
+
+
+class ClockedRequest(HostRequest):
+    def device_times(self) -> DeviceTimes:
+        return self._backend.times  # type: ignore[attr-defined, no-any-return]
+
+
+class ClockedBackend(FakeBackend):
+    """Claims the device times that it is given."""
+
+    def __init__(self, times: DeviceTimes) -> None:
+        super().__init__()
+        self.times = times
+
+    def _new_request(self, batch: int) -> HostRequest:
+        return ClockedRequest(self, batch, self.infer)
+
+
+@pytest.mark.parametrize("compute_ms", [1e-6, 1e6])
+def test_with_a_device_clock_the_rest_of_the_time_is_the_processors(compute_ms: float) -> None:
+    sample = time_request(ClockedBackend(DeviceTimes(1e-6, compute_ms, 2e-6, 0.5)), FRAMES)
+    assert list(sample.stages) == list(STAGES)
+    assert sum(sample.stages.values()) == pytest.approx(sample.end_to_end)
+    assert min(sample.stages.values()) >= 0.0
+    assert sample.stages["inference"] == pytest.approx(min(compute_ms, sample.end_to_end))
+    assert sample.enqueue == 0.5
