@@ -69,6 +69,16 @@ def check_writable(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
+def check_suffix(path: Path, *suffixes: str) -> None:
+    """Refuse a file to write whose name does not end in one of `suffixes`.
+
+    Raises:
+        InputError: if so.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path} must end in {' or '.join(suffixes)}.")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
     with written_whole(path) as temporary:

@@ -1,18 +1,16 @@
-"""How far blur maps are from their reference, which is ONNX Runtime on the CPU."""
+"""How far the blur maps of a candidate are from those of its baseline, and whether that is accepted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from br2net.errors import GateError, MissingDependencyError, ModelError
+from br2net.errors import GateError
+from br2net.runtime.backend import Backend, detect
 from br2net.runtime.images import read_image
-from br2net.runtime.onnxruntime.rounding import rounding_source
-
-Maps = NDArray[np.float32]
+from br2net.runtime.preprocessing import resize
+from br2net.types import Frame, Map
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Difference:
     mean: float
 
     def figures(self) -> dict[str, float]:
-        """As they travel in a model's metadata."""
+        """Return both numbers under their names in a model's metadata."""
         return {"largest_difference": self.largest, "mean_difference": self.mean}
 
     def __str__(self) -> str:
@@ -37,7 +35,7 @@ class Tolerance:
     largest: float
     mean: float
 
-    def check(self, difference: Difference, name: str, reference: str) -> None:
+    def check(self, difference: Difference, name: str, baseline: str) -> None:
         """Refuse a difference beyond this tolerance, and maps that are not numbers.
 
         Raises:
@@ -45,7 +43,7 @@ class Tolerance:
         """
         if not (difference.largest <= self.largest and difference.mean <= self.mean):
             raise GateError(
-                f"{name} is refused: its blur maps differ from {reference} by more than allowed "
+                f"{name} is refused: its blur maps differ from {baseline} by more than allowed "
                 f"({difference}; allowed largest {self.largest:g}, mean {self.mean:g})."
             )
 
@@ -57,41 +55,42 @@ TOLERANCES = {  # an engine against its own ONNX, by the precision of that ONNX
 }
 
 
-def packaged_photograph() -> NDArray[np.uint8]:
-    """The real photograph that comes with this package: uint8 `(427, 640, 3)` BGR."""
+def packaged_photograph() -> Frame:
+    """Return the real photograph that comes with this package: uint8 `(427, 640, 3)` BGR."""
     with resources.as_file(resources.files("br2net.builder").joinpath("reference/flower.jpg")) as path:
         return read_image(path)
 
 
-def difference(maps: Sequence[Maps], references: Sequence[Maps]) -> Difference:
+def difference(maps: Sequence[Map], baseline: Sequence[Map]) -> Difference:
     """Compare maps of the same shapes pair by pair; not-a-number anywhere makes both figures so.
 
     Raises:
         GateError: if shapes differ, as they do when an engine is not of its ONNX.
     """
-    shapes = [[item.shape for item in items] for items in (maps, references)]
+    shapes = [[item.shape for item in items] for items in (maps, baseline)]
     if shapes[0] != shapes[1]:
-        raise GateError(f"The blur maps have shapes {shapes[0]} and their references {shapes[1]}.")
-    gaps = np.concatenate([np.abs(a.astype(np.float64) - b).ravel() for a, b in zip(maps, references, strict=True)])
+        raise GateError(f"The blur maps have shapes {shapes[0]} and those of the baseline {shapes[1]}.")
+    gaps = np.concatenate([np.abs(a.astype(np.float64) - b).ravel() for a, b in zip(maps, baseline, strict=True)])
     return Difference(float(gaps.max()), float(gaps.mean()))
 
 
-def reference_maps(onnx: Path, batches: Sequence[Maps]) -> list[Maps]:
-    """Blur maps of an ONNX file by ONNX Runtime on the CPU, for network input `(N, 3, h, w)` each.
+def compare(candidate: Backend, baseline: Backend, frames: Sequence[Frame] = (), batch: int = 1) -> Difference:
+    """Compare the maps that two models of one input size compute at that size.
+
+    Args:
+        candidate: loaded model to judge.
+        baseline: loaded model to judge it by.
+        frames: photographs, uint8 `(H, W, 3)` BGR, of any sizes; the photograph in this package where there are none.
+        batch: number of frames that are computed together at least; the frames are repeated to fill it.
 
     Raises:
-        MissingDependencyError: if ONNX Runtime is not installed.
-        ModelError: if it cannot load the file.
+        GateError: if the input sizes differ.
+        BackendError: if a model fails.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Comparing blur maps needs ONNX Runtime: `pip install onnxruntime` (or `onnxruntime-gpu`)."
-        ) from error
-    try:
-        session = onnxruntime.InferenceSession(rounding_source(onnx), providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no base class but this
-        raise ModelError(f"ONNX Runtime cannot load {onnx} ({' '.join(str(error).split())}).") from error
-    name = session.get_inputs()[0].name
-    return [np.asarray(session.run(None, {name: batch})[0], dtype=np.float32) for batch in batches]
+    frames = frames or [packaged_photograph()]
+    frames = [frames[index % len(frames)] for index in range(max(batch, len(frames)))]
+    maps = []
+    for backend in (candidate, baseline):
+        photographs = [resize(frame, backend.width, backend.height) for frame in frames]
+        maps.append([output.map for output in detect(backend, photographs) if output.map is not None])
+    return difference(*maps)

@@ -1,23 +1,23 @@
 """From a PyTorch network to a float32 ONNX file that explains itself and is checked before it appears."""
 
 import logging
+import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from br2net.builder.comparison import packaged_photograph
+from br2net.builder.comparison import compare
 from br2net.errors import GateError, InputError
-from br2net.files import written_whole
-from br2net.network import BR2Net, Checkpoint, RestructuredBR2Net, restructure
+from br2net.files import check_suffix, written_whole
+from br2net.network import BR2Net, Checkpoint, RestructuredBR2Net, restructure, save_checkpoint
 from br2net.network.resampling import Method
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.backends import open_backend
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata, Normalisation
-from br2net.runtime.preprocessing import check_size, preprocess
+from br2net.runtime.preprocessing import check_size
 
 OPSET = 18  # TensorRT 10.3 parses up to 20; the exporter's own lowest is 18
 STACK_TRACE = "pkg.torch.onnx.stack_trace"
@@ -44,7 +44,7 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if self.batch is not None and self.batch < 1:
-            raise InputError(f"A batch of {self.batch} is not possible.")
+            raise InputError(f"batch must be at least 1, got {self.batch}.")
         if self.any_size and self.method == "matrices":
             raise InputError("The method matrices needs a fixed input size; choose grouped or slices.")
 
@@ -63,13 +63,13 @@ def export_onnx(checkpoint: Checkpoint, output: Path, options: ExportOptions | N
         MissingDependencyError: if ONNX Runtime is not installed.
     """
     options = options or ExportOptions()
-    if output.suffix != ".onnx":
-        raise InputError(f"{output} must end in .onnx.")
+    check_suffix(output, ".onnx")
     metadata = _metadata(checkpoint, options)
     check_size(metadata.width, metadata.height)
     with written_whole(output) as temporary:
         _write_graph(checkpoint.model, temporary, metadata, options)
-        difference = _largest_difference(checkpoint.model, temporary, metadata)
+        _set_metadata(temporary, metadata)
+        difference = _largest_difference(checkpoint, temporary, metadata)
         if not difference <= LARGEST_DIFFERENCE:
             raise GateError(
                 f"The exported map differs from PyTorch's by up to {difference:.2e}; {output} is not written."
@@ -130,13 +130,16 @@ def _dynamic_axes(options: ExportOptions) -> dict[int, Any]:
     return axes
 
 
-def _largest_difference(model: BR2Net, path: Path, metadata: ModelMetadata) -> float:
-    _set_metadata(path, metadata)
-    image = preprocess([packaged_photograph()], metadata.width, metadata.height, metadata.normalisation)
-    with torch.inference_mode():
-        expected = model.eval()(torch.from_numpy(image)).numpy()
-    with open_backend(path, "onnxruntime", InferenceOptions()) as backend:
-        return float(np.abs(backend.infer(image) - expected).max())
+def _largest_difference(checkpoint: Checkpoint, path: Path, metadata: ModelMetadata) -> float:
+    options = InferenceOptions(device="cpu", size=(metadata.width, metadata.height))
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.pth"
+        save_checkpoint(plain, checkpoint)
+        with (
+            open_backend(path, "onnxruntime", options) as candidate,
+            open_backend(plain, "torch", options) as baseline,
+        ):
+            return compare(candidate, baseline).largest
 
 
 def _set_metadata(path: Path, metadata: ModelMetadata) -> None:
@@ -145,7 +148,7 @@ def _set_metadata(path: Path, metadata: ModelMetadata) -> None:
     model = onnx.load(path)
     for (
         node
-    ) in model.graph.node:  # the exporter notes where in whose source each one comes from, with the folders' names
+    ) in model.graph.node:  # the exporter notes the source lines of each, with the names of this machine's folders
         kept = [entry for entry in node.metadata_props if entry.key != STACK_TRACE]
         del node.metadata_props[:]
         node.metadata_props.extend(kept)

@@ -2,21 +2,22 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from br2net.errors import ModelError
-from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
+from br2net.runtime.metadata import ModelMetadata
+from br2net.runtime.model_file import load_onnx, metadata_of
 from br2net.runtime.openvino.core import shared_core
 
 Shape = tuple[int, ...]
 MULTIPLYING = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 NAMED = 8  # layers that a table names before it says how many more there are
+_FLOATING = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE, TensorProto.INT8)
 _PRECISIONS: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16"}
 _PASSED = ("QuantizeLinear", "DequantizeLinear", "Cast", "Transpose", "Reshape")  # between a weight and its layer
 
@@ -67,7 +68,7 @@ class OnnxSummary:
     layers: tuple[Layer, ...]
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and text of each fact, for a table."""
+        """Return name and text of each fact, for a table."""
         rows = [] if self.metadata is None else metadata_rows(self.metadata)
         rows += [(f"input {name}", text) for name, text in self.inputs.items()]
         rows += [(f"output {name}", text) for name, text in self.outputs.items()]
@@ -82,11 +83,11 @@ class OnnxSummary:
         return rows
 
     def layers_by_precision(self) -> dict[str, int]:
-        """How many convolutions and matrix products compute in each precision."""
+        """Count the convolutions and matrix products of each precision."""
         return dict(Counter(layer.precision for layer in self.layers).most_common())
 
     def _layers_by_precision(self) -> str:
-        """The same as a text; the layers that stayed wider than the file's own precision are named."""
+        """Return the counts as a text that names the layers which stayed wider than the file's own precision."""
         counts = self.layers_by_precision()
         text = ", ".join(f"{count} {precision}" for precision, count in counts.items())
         own = self.metadata.precision if self.metadata else "fp32"
@@ -98,7 +99,7 @@ class OnnxSummary:
 
 
 def metadata_rows(facts: ModelMetadata) -> list[tuple[str, str]]:
-    """Name and text of what a model says of itself, for a table."""
+    """Return name and text of a model's metadata, for a table."""
     return [
         ("model", f"{facts.name}, {facts.form}, {facts.precision}"),
         ("backbone", facts.backbone),
@@ -117,17 +118,15 @@ def inspect_onnx(path: Path) -> OnnxSummary:
     Raises:
         ModelError: if the file is missing or no ONNX.
     """
-    model = _load(path)
-    metadata = _metadata(model, path)
+    model = load_onnx(path)
+    metadata = metadata_of(model, path)
     inputs = {item.name: _text(item) for item in _real_inputs(model.graph)}
     outputs = {item.name: _text(item) for item in model.graph.output}
     counted = _fix_sizes(model, metadata)
     shapes = _shapes(model.graph)
     if any(node.output[0] not in shapes for node in model.graph.node if node.op_type in MULTIPLYING):
         shapes |= _shapes_by_openvino(path, counted)
-    layers = tuple(_layers(model, shapes, images=counted[0] if counted else 1))
-    weights = [item for item in model.graph.initializer if item.data_type in _FLOATING]
-    operators = Counter(node.op_type for node in model.graph.node)
+    layers = tuple(_layers(model.graph, shapes, images=counted[0] if counted else 1))
     return OnnxSummary(
         path=path,
         size_bytes=path.stat().st_size,
@@ -137,30 +136,10 @@ def inspect_onnx(path: Path) -> OnnxSummary:
         outputs=outputs,
         counted_size=counted,
         macs=sum(layer.macs for layer in layers),
-        parameters=sum(math.prod(item.dims) for item in weights),
-        operators=dict(operators.most_common()),
+        parameters=sum(math.prod(item.dims) for item in model.graph.initializer if item.data_type in _FLOATING),
+        operators=dict(Counter(node.op_type for node in model.graph.node).most_common()),
         layers=layers,
     )
-
-
-_FLOATING = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE, TensorProto.INT8)
-
-
-def _load(path: Path) -> ModelProto:
-    try:
-        model = onnx.load(path)
-    except FileNotFoundError:
-        raise ModelError(f"There is no file {path}.") from None
-    except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is not an ONNX file.") from error
-    if not model.graph.node or not model.opset_import:
-        raise ModelError(f"{path} is not an ONNX file.")
-    return model
-
-
-def _metadata(model: ModelProto, path: Path) -> ModelMetadata | None:
-    texts = [item.value for item in model.metadata_props if item.key == METADATA_KEY]
-    return ModelMetadata.from_json(texts[0], str(path)) if texts else None
 
 
 def _real_inputs(graph: GraphProto) -> list[ValueInfoProto]:
@@ -171,32 +150,27 @@ def _real_inputs(graph: GraphProto) -> list[ValueInfoProto]:
 def _text(value: ValueInfoProto) -> str:
     tensor = value.type.tensor_type
     sizes = [item.dim_param or str(item.dim_value or "?") for item in tensor.shape.dim]
-    return f"{' x '.join(sizes)} {_type_name(tensor.elem_type)}"
-
-
-def _type_name(element_type: int) -> str:
-    return str(TensorProto.DataType.Name(element_type)).lower()
+    return f"{' x '.join(sizes)} {TensorProto.DataType.Name(tensor.elem_type).lower()}"
 
 
 def _fix_sizes(model: ModelProto, metadata: ModelMetadata | None) -> Shape:
-    """Give open sides of the inputs a size, one image, and infer all other shapes from it; gives the first input's."""
+    """Fix open sides of the inputs, for one image, and infer all other shapes; return the first input's."""
     height, width = (metadata.height, metadata.width) if metadata else (320, 320)
-    for value in _real_inputs(model.graph):
+    first = _real_inputs(model.graph)
+    for value in first:
         sides = value.type.tensor_type.shape.dim
         takes_frames = len(sides) == 4 and sides[3].dim_value == 3  # (N, H, W, 3), as --with-preprocessing
         default = (1, height, width, 3) if takes_frames else (1, 3, height, width)
         for axis, item in enumerate(sides):
             if not item.HasField("dim_value"):
                 item.dim_value = default[axis] if axis < 4 else 1
-    had_symbols = any(item.dim_param for value in model.graph.value_info for item in value.type.tensor_type.shape.dim)
-    first = _real_inputs(model.graph)
-    counted = tuple(item.dim_value for item in first[0].type.tensor_type.shape.dim) if first else ()
-    if had_symbols or not model.graph.value_info:
+    if any(item.dim_param for value in model.graph.value_info for item in value.type.tensor_type.shape.dim):
         del model.graph.value_info[:]
+    if not model.graph.value_info:
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
-        model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))
-    return counted
+    model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))
+    return tuple(item.dim_value for item in first[0].type.tensor_type.shape.dim) if first else ()
 
 
 def _shapes(graph: GraphProto) -> dict[str, Shape]:
@@ -209,7 +183,7 @@ def _shapes(graph: GraphProto) -> dict[str, Shape]:
 
 
 def _shapes_by_openvino(path: Path, counted: Shape) -> dict[str, Shape]:
-    """Shapes of a graph whose sizes are computed inside it, which ONNX's own inference does not follow."""
+    """Infer shapes of a graph that computes sizes inside, which ONNX's own inference does not follow."""
     import openvino
 
     try:
@@ -225,12 +199,11 @@ def _shapes_by_openvino(path: Path, counted: Shape) -> dict[str, Shape]:
     return shapes
 
 
-def _layers(model: ModelProto, shapes: Mapping[str, Shape], images: int) -> list[Layer]:
-    weights = {item.name: item for item in model.graph.initializer}
-    makers = {name: node for node in model.graph.node for name in node.output}
-    types = _element_types(model)
-    layers = []
-    for node in model.graph.node:
+def _layers(graph: GraphProto, shapes: Mapping[str, Shape], images: int) -> Iterator[Layer]:
+    weights = {item.name: item for item in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    types = {item.name: item.type.tensor_type.elem_type for item in (*graph.value_info, *graph.output)}
+    for node in graph.node:
         if node.op_type not in MULTIPLYING:
             continue
         output = shapes.get(node.output[0], ())
@@ -241,21 +214,11 @@ def _layers(model: ModelProto, shapes: Mapping[str, Shape], images: int) -> list
         macs = _macs(node, output, shapes) // images
         data = [name for name, source in zip(node.input, sources, strict=True) if source not in weights]
         read = sum(math.prod(shapes.get(name, ())) for name in data) // images
-        layers.append(Layer(node.name or node.output[0], node.op_type, output, macs, read, parameters, precision))
-    return layers
-
-
-def _element_types(model: ModelProto) -> dict[str, int]:
-    """Element type of each value; where the file does not say it is inferred."""
-    known = {item.name for item in model.graph.value_info} | {item.name for item in model.graph.output}
-    if any(node.output[0] not in known for node in model.graph.node if node.op_type in MULTIPLYING):
-        model = onnx.shape_inference.infer_shapes(model)
-    values = (*model.graph.value_info, *model.graph.output)
-    return {item.name: item.type.tensor_type.elem_type for item in values}
+        yield Layer(node.name or node.output[0], node.op_type, output, macs, read, parameters, precision)
 
 
 def _source(name: str, makers: Mapping[str, NodeProto]) -> str:
-    """The value that `name` was made of by steps that keep a weight a weight."""
+    """Return the value that `name` was made of by steps that keep a weight a weight."""
     while name in makers and makers[name].op_type in _PASSED:
         name = makers[name].input[0]
     return name
@@ -268,10 +231,6 @@ def _macs(node: NodeProto, output: Shape, shapes: Mapping[str, Shape]) -> int:
     if node.op_type == "ConvTranspose":
         return math.prod(first) * math.prod(second[1:])
     if node.op_type == "Gemm":
-        return math.prod(output) * first[0 if _attribute(node, "transA") else 1]
+        transposed = any(item.name == "transA" and item.i for item in node.attribute)
+        return math.prod(output) * first[0 if transposed else 1]
     return math.prod(output) * (first[-1] if first else 0)
-
-
-def _attribute(node: NodeProto, name: str) -> int:
-    values = [item for item in node.attribute if item.name == name and item.type == AttributeProto.INT]
-    return int(values[0].i) if values else 0

@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from br2net.builder.comparison import Difference, Tolerance, difference, packaged_photograph, reference_maps
+from br2net.builder.comparison import Difference, Tolerance, compare, packaged_photograph
+from br2net.builder.inspection import MULTIPLYING
 from br2net.errors import InputError, MissingDependencyError
-from br2net.files import written_whole
+from br2net.files import check_suffix, written_whole
+from br2net.runtime.backend import InferenceOptions
+from br2net.runtime.backends import open_backend
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
 from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import preprocess
+from br2net.types import Batch, Frame
 
 if TYPE_CHECKING:
     import onnx
 
-    from br2net.builder.export import ExportOptions
-    from br2net.network import Checkpoint
-
 FP16_TOLERANCE = Tolerance(largest=0.15, mean=0.005)  # of the fp16 file against fp32, both by ONNX Runtime
-_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Fp16Result:
 def to_fp16(
     onnx_path: Path,
     out: Path,
-    frames: Sequence[NDArray[np.uint8]] = (),
+    frames: Sequence[Frame] = (),
     tolerance: Tolerance = FP16_TOLERANCE,
 ) -> Fp16Result:
     """Write the FP16 form of an fp32 ONNX file; its input and output stay float32.
@@ -63,7 +62,7 @@ def to_fp16(
         ModelError: if `onnx_path` is no ONNX file of br2net's.
         GateError: if the maps differ too much. Nothing is written then.
     """
-    _check_name(out)
+    check_suffix(out, ".onnx")
     file = read_model_file(onnx_path)
     metadata = file.metadata
     if metadata.precision != "fp32":
@@ -76,7 +75,12 @@ def to_fp16(
     model = autocast(onnx_path, batches)
     with written_whole(out) as temporary:
         _save(model, temporary, metadata.with_precision("fp16"))
-        found = difference(reference_maps(temporary, batches), reference_maps(onnx_path, batches))
+        options = InferenceOptions(device="cpu", size=(metadata.width, metadata.height))
+        with (
+            open_backend(temporary, "onnxruntime", options) as candidate,
+            open_backend(onnx_path, "onnxruntime", options) as baseline,
+        ):
+            found = compare(candidate, baseline, frames)
         tolerance.check(found, "The fp16 file", "fp32")
         figures = {f"fp16_{name}": value for name, value in found.figures().items()}
         metadata = replace(metadata.with_precision("fp16"), figures=metadata.figures | figures)
@@ -84,43 +88,21 @@ def to_fp16(
     return Fp16Result(metadata, kept_fp32(model), found)
 
 
-def export_fp16(
-    checkpoint: "Checkpoint", output: Path, options: "ExportOptions", frames: Sequence[NDArray[np.uint8]] = ()
-) -> Fp16Result:
-    """Export a network as FP16 ONNX: as fp32 first, compared with PyTorch, then cast, compared with that fp32.
-
-    Raises:
-        Br2netError: what `export_onnx` and `to_fp16` raise. Nothing is written then.
-    """
-    from br2net.builder.export import export_onnx
-
-    _check_name(output)
-    with tempfile.TemporaryDirectory() as folder:
-        fp32 = Path(folder) / output.name
-        export_onnx(checkpoint, fp32, options)
-        return to_fp16(fp32, output, frames)
-
-
 def kept_fp32(model: "onnx.ModelProto") -> tuple[str, ...]:
-    """Names of the convolutions and matrix products whose output is float32, in graph order."""
+    """Return the names of the convolutions and matrix products whose output is float32, in graph order."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model).graph
     values = [*graph.value_info, *graph.output]
     fp32 = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
-    return tuple(node.name for node in graph.node if node.op_type in _WEIGHTED and node.output[0] in fp32)
+    return tuple(node.name for node in graph.node if node.op_type in MULTIPLYING and node.output[0] in fp32)
 
 
-def _check_name(output: Path) -> None:
-    if output.suffix != ".onnx":
-        raise InputError(f"{output} must end in .onnx.")
-
-
-def autocast(path: Path, batches: Sequence[NDArray[np.float32]]) -> "onnx.ModelProto":
-    """An fp32 ONNX file as fp16 where AutoCast sees no harm; input and output stay float32.
+def autocast(path: Path, batches: Sequence[Batch]) -> "onnx.ModelProto":
+    """Cast an fp32 ONNX file to fp16 where AutoCast sees no harm; input and output stay float32.
 
     Args:
-        path: of the fp32 file.
+        path: the fp32 file.
         batches: network input, float32 `(N, 3, h, w)` each, that shows which values occur.
 
     Raises:
@@ -134,10 +116,9 @@ def autocast(path: Path, batches: Sequence[NDArray[np.float32]]) -> "onnx.ModelP
             "FP16 needs NVIDIA's Model Optimizer: `pip install 'nvidia-modelopt[onnx]'`."
         ) from error
     configure_logging(logging.ERROR)  # it reports every node otherwise; what stayed fp32 is returned instead
-    name = _input_name(path)
     with tempfile.TemporaryDirectory() as folder:  # AutoCast reads several batches from files alone
         for index, batch in enumerate(batches):
-            np.savez(Path(folder) / f"{index:04}.npz", **{name: batch})  # type: ignore[arg-type]
+            np.savez(Path(folder) / f"{index:04}.npz", image=batch)
         model: onnx.ModelProto = convert_to_mixed_precision(
             str(path), low_precision_type="fp16", keep_io_types=True, calibration_data=folder
         )
@@ -150,9 +131,3 @@ def _save(model: "onnx.ModelProto", path: Path, metadata: ModelMetadata) -> None
 
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.save(model, path)
-
-
-def _input_name(path: Path) -> str:
-    import onnx
-
-    return str(onnx.load(path, load_external_data=False).graph.input[0].name)

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from br2net.builder.comparison import Tolerance, difference, packaged_photograph, reference_maps
-from br2net.errors import InputError, ModelError
-from br2net.files import written_whole
+from br2net.builder.comparison import Tolerance, difference, packaged_photograph
+from br2net.errors import ModelError
+from br2net.files import check_suffix, written_whole
+from br2net.runtime.backend import InferenceOptions, detect
+from br2net.runtime.backends import open_backend
 from br2net.runtime.metadata import ModelMetadata, Normalisation
 from br2net.runtime.model_file import read_model_file
-from br2net.runtime.postprocessing import to_frame_size
-from br2net.runtime.preprocessing import preprocess
+from br2net.runtime.onnxruntime.session import open_session
 
 INPUT, OUTPUT = "frames", "map"
 LOWEST_OPSET = 18
@@ -42,8 +43,7 @@ def add_preprocessing(source: Path, output: Path) -> ModelMetadata:
     """
     import onnx
 
-    if output.suffix != ".onnx":
-        raise InputError(f"{output} must end in .onnx.")
+    check_suffix(output, ".onnx")
     file = read_model_file(source)
     width, height = file.choose_size(None)
     model = onnx.load(source)
@@ -53,7 +53,7 @@ def add_preprocessing(source: Path, output: Path) -> ModelMetadata:
     _surround(model, width, height, file.metadata.normalisation, file.batch)
     with written_whole(output) as temporary:
         onnx.save(model, temporary)
-        _compare(source, temporary, file.metadata, (width, height), file.batch or 1)
+        _compare(source, temporary, output.name, file.batch or 1)
     return file.metadata
 
 
@@ -131,9 +131,9 @@ def _preprocess(nodes: _Nodes, width: int, height: int, normalisation: Normalisa
     levels = nodes.add("Cast", nodes.add("Round", nodes.add("Add", shrunk, bias)), to=INT32)
     levels = _grow_down(nodes, down, _grow_across(nodes, across, levels))
     rgb = nodes.add("Gather", nodes.add("Cast", levels, to=FLOAT), nodes.constant([2, 1, 0], np.int64), axis=1)
-    mean, std = (np.asarray(item, np.float64).reshape(1, 3, 1, 1) for item in (normalisation.mean, normalisation.std))
-    scaled = nodes.add("Mul", rgb, nodes.constant(1.0 / (255.0 * std), np.float32))
-    nodes.add("Add", scaled, nodes.constant(-mean / std, np.float32), out=out)
+    scale, shift = (np.reshape(item, (1, 3, 1, 1)) for item in (normalisation.scale, normalisation.shift))
+    scaled = nodes.add("Mul", rgb, nodes.constant(scale, np.float32))
+    nodes.add("Add", scaled, nodes.constant(shift, np.float32), out=out)
 
 
 def _grow_across(nodes: _Nodes, side: "_Side", levels: str) -> str:
@@ -217,10 +217,9 @@ def _postprocess(nodes: _Nodes, blur: str) -> None:
     nodes.add("Squeeze", within, one, out=OUTPUT)
 
 
-def _compare(source: Path, made: Path, metadata: ModelMetadata, size: tuple[int, int], batch: int) -> None:
+def _compare(source: Path, candidate: Path, name: str, batch: int) -> None:
     frame = packaged_photograph()
-    image = preprocess([frame] * batch, *size, metadata.normalisation)
-    (blur,) = reference_maps(source, [image])
-    expected = to_frame_size(blur[0, 0], frame.shape[1], frame.shape[0])
-    (found,) = reference_maps(made, [np.stack([frame] * batch)])
-    ONE_LEVEL.check(difference([found[0]], [expected]), made.name, "the detector's")
+    with open_backend(source, "onnxruntime", InferenceOptions(device="cpu")) as baseline:
+        maps = [output.map for output in detect(baseline, [frame]) if output.map is not None]
+    found = open_session(candidate).run([OUTPUT], {INPUT: np.stack([frame] * batch)})[0]
+    ONE_LEVEL.check(difference([found[0]], maps), name, "the detector's")

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from br2net.errors import InputError, ModelError
 from br2net.runtime.metadata import METADATA_KEY, ModelMetadata
 from br2net.runtime.preprocessing import check_size
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,11 @@ class ModelFile:
         return wanted
 
 
-def read_model_file(path: Path) -> ModelFile:
-    """Read the metadata and the input shape of an ONNX file.
+def load_onnx(path: Path) -> "ModelProto":
+    """Load an ONNX file of any origin.
 
     Raises:
-        ModelError: if the file is missing, is no ONNX, or was not made by this package.
+        ModelError: if the file is missing or is no ONNX.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -59,12 +63,31 @@ def read_model_file(path: Path) -> ModelFile:
         raise ModelError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (DecodeError, ValueError) as error:
         raise ModelError(f"{path} is not an ONNX file, or it is damaged.") from error
-    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
-    if not model.graph.input:
+    if not model.graph.input or not model.graph.output:
         raise ModelError(f"{path} is not an ONNX file, or it is damaged.")
-    if not texts:
+    return model
+
+
+def metadata_of(model: "ModelProto", path: Path) -> ModelMetadata | None:
+    """Read the metadata inside a loaded ONNX file; None where it has none.
+
+    Raises:
+        ModelError: if it is damaged.
+    """
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    return ModelMetadata.from_json(texts[0], str(path)) if texts else None
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read the metadata and the input shape of an ONNX file.
+
+    Raises:
+        ModelError: if the file is missing, is no ONNX, or was not made by this package.
+    """
+    model = load_onnx(path)
+    metadata = metadata_of(model, path)
+    if metadata is None:
         raise ModelError(f"{path} carries no br2net metadata; make it with `br2net export`.")
-    metadata = ModelMetadata.from_json(texts[0], str(path))
     image = model.graph.input[0]
     shape = [item.dim_value if item.HasField("dim_value") else None for item in image.type.tensor_type.shape.dim]
     outputs = [item.name for item in model.graph.output]

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from br2net.cli.options import JsonOption
+from br2net.cli.options import JsonOption, read_frames
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from br2net.runtime.engine_file import EngineRecord
 
 
@@ -22,11 +19,17 @@ def build(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file of any precision, or a shipped model.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The engine file to write.")],
     batch: Annotated[
-        str | None, typer.Option(metavar="N|MIN:OPT:MAX", help="Batch sizes, of a model that leaves them open.")
+        str | None,
+        typer.Option(metavar="N|MIN:OPT:MAX", help="Batch sizes of a model that leaves them open; default 1."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="WxH|MIN:OPT:MAX", help="Input sizes, of a model that leaves them open.")
+        str | None,
+        typer.Option(metavar="WxH|MIN:OPT:MAX", help="Input sizes of a model that leaves them open; default: its own."),
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(metavar="auto|fp32|fp16", help="Of a shipped model: auto is fp16. Of a file: what it says."),
+    ] = "auto",
     images: Annotated[
         list[str] | None, typer.Option("--images", metavar="PATH", help="Photographs to compare engine and ONNX on.")
     ] = None,
@@ -55,21 +58,21 @@ def build(
 ) -> None:
     """Build a TensorRT engine for this machine, and compare it with the ONNX on photographs before it appears.
 
-    Precision is what the ONNX file says. Beside the engine, a plain plan that trtexec loads, stands FILE.json.
+    Precision is that of the ONNX file; a shipped model has an fp16 file too. FILE is a plain plan that trtexec loads, and
+    FILE.json beside it describes it.
     """
     from br2net.builder.comparison import Tolerance
     from br2net.builder.engine import BuildOptions, Hardware, build_engine, refit_engine
     from br2net.builder.engine.options import parse_profile
     from br2net.errors import InputError
     from br2net.runtime.model_file import read_model_file
-    from br2net.zoo import find_model
 
-    onnx = find_model(model)
+    onnx = _source(model, precision)
     if refit is not None:
         _report(output, refit_engine(refit, onnx, output), as_json)
         return
     if hardware not in [item.value for item in Hardware]:
-        raise InputError(f"There is no {hardware!r}; --hardware is {', '.join(item.value for item in Hardware)}.")
+        raise InputError(f"--hardware must be one of {', '.join(item.value for item in Hardware)}, got {hardware!r}.")
     profile = None
     if batch is not None or size is not None:
         metadata = read_model_file(onnx).metadata
@@ -86,7 +89,7 @@ def build(
         timing_cache=timing_cache,
     )
     accepted = None if tolerance is None else Tolerance(largest=1.0, mean=tolerance)
-    photographs = _frames(images or [])
+    photographs = read_frames(images)
     with _logged(log):
         record = build_engine(onnx, output, options, photographs, accepted, show_progress=not as_json)
     _report(output, record, as_json)
@@ -94,21 +97,37 @@ def build(
 
 @contextmanager
 def _logged(path: Path | None) -> Iterator[None]:
-    """Write what TensorRT says within the block to `path`, whether or not the block comes to its end."""
+    """Write what TensorRT logs within the block to `path`, whether or not the block raises."""
     from br2net.files import write_text
 
     try:
         yield
     finally:
-        said = sys.modules.get("br2net.runtime.tensorrt.log")  # not there where nothing was asked of TensorRT
-        if path is not None and said is not None:
-            write_text(path, "".join(f"{line}\n" for line in said.kept_log().lines()))
+        log = sys.modules.get("br2net.runtime.tensorrt.log")  # not there if the build ended before TensorRT was used
+        if path is not None and log is not None:
+            write_text(path, "".join(f"{line}\n" for line in log.kept_log().lines()))
 
 
-def _frames(images: list[str]) -> "list[NDArray[np.uint8]]":
-    from br2net.runtime.images import list_images, read_image
+def _source(model: str, precision: str) -> Path:
+    """Return the ONNX file to build from: for a shipped model of fp32 the fp16 file beside it, unless fp32 is wanted."""
+    from br2net.builder.engine.source import fp16_beside, read_source
+    from br2net.errors import InputError
+    from br2net.zoo import find_model, shipped_models
 
-    return [read_image(path) for path in list_images(images)] if images else []
+    path = find_model(model)
+    if precision not in ("auto", "fp32", "fp16"):
+        raise InputError(
+            f"--precision must be auto, fp32 or fp16, got {precision!r}; INT8 is made by `br2net calibrate`."
+        )
+    source = read_source(path)
+    if precision == "fp16" or (precision == "auto" and model in shipped_models()):
+        source = fp16_beside(source) or source
+    if precision not in ("auto", source.metadata.precision):
+        raise InputError(
+            f"{path} is {source.metadata.precision}, so no engine of {precision} can be built of it; "
+            f"make a file of that precision with `br2net export --precision {precision}`."
+        )
+    return source.path
 
 
 def _report(output: Path, record: "EngineRecord", as_json: bool) -> None:

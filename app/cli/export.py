@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from br2net.cli.options import JsonOption, parse_size
+from br2net.cli.options import JsonOption, parse_size, read_frames
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from br2net.builder import ExportOptions
     from br2net.builder.precision import Fp16Result
     from br2net.network import Checkpoint
@@ -63,70 +60,44 @@ def export(
     """
     import tempfile
 
-    if not with_preprocessing:
-        fp16 = _export(model, output, precision, size, batch, plain, method, images, random_weights)
-        _report(output, output, fp16, as_json)
-        return
+    from br2net.builder.precision import to_fp16
     from br2net.builder.with_preprocessing import add_preprocessing
     from br2net.errors import InputError
+    from br2net.files import check_suffix
 
-    exported = _exported(model)
-    if exported is not None and precision == "fp32":
-        if size or batch or plain or method or random_weights or images:
-            raise InputError(f"{exported} is exported already: of its form and size nothing can be changed.")
-        add_preprocessing(exported, output)
-        _report(exported, output, None, as_json)
-        return
-    if output.suffix != ".onnx":
-        raise InputError(f"{output} must end in .onnx.")
-    with tempfile.TemporaryDirectory() as folder:
-        between = Path(folder) / output.name
-        fp16 = _export(model, between, precision, size, batch, plain, method, images, random_weights)
-        add_preprocessing(between, output)
-        _report(between, output, fp16, as_json)
-
-
-def _export(
-    model: str,
-    output: Path,
-    precision: str,
-    size: str | None,
-    batch: str | None,
-    plain: bool,
-    method: str | None,
-    images: list[str] | None,
-    random_weights: bool,
-) -> "Fp16Result | None":
-    from br2net.builder import export_onnx
-    from br2net.builder.precision import export_fp16, to_fp16
-    from br2net.errors import InputError
-
-    _check_precision(precision, model, output)
-    exported = _exported(model)
+    _check_precision(precision, model)
+    check_suffix(output, ".onnx")
     if precision == "fp32" and images:
         raise InputError("--images is for --precision fp16; fp32 is compared on the photograph in this package.")
-    frames = _frames(images or [])
-    if exported is not None and precision == "fp16":
-        if size or batch or plain or method or random_weights:
-            raise InputError(f"{exported} is exported already: of its form and size nothing can be changed.")
-        return to_fp16(exported, output, frames)
-    options = _options(size, batch, plain, method)
-    checkpoint = _checkpoint(model, random_weights)
-    if precision == "fp16":
-        return export_fp16(checkpoint, output, options, frames)
-    export_onnx(checkpoint, output, options)
-    return None
+    exported = Path(model) if Path(model).suffix == ".onnx" and (with_preprocessing or precision == "fp16") else None
+    if exported is not None and (size or batch or plain or method or random_weights):
+        raise InputError(f"{exported} is exported already; its form and size cannot be changed.")
+    frames, fp16 = read_frames(images), None
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / output.name if with_preprocessing else output
+        source = exported
+        if source is None:
+            from br2net.builder import export_onnx
+
+            options = _options(size, batch, plain, method)
+            source = Path(folder) / f"fp32-{output.name}" if precision == "fp16" else made
+            export_onnx(_checkpoint(model, random_weights), source, options)
+        if precision == "fp16":
+            fp16 = to_fp16(source, made, frames)
+        else:
+            made = source
+        if with_preprocessing:
+            add_preprocessing(made, output)
+        _report(made, output, fp16, as_json)
 
 
-def _check_precision(precision: str, model: str, output: Path) -> None:
+def _check_precision(precision: str, model: str) -> None:
     from br2net.errors import InputError
 
     if precision == "int8":
-        raise InputError(
-            f"INT8 needs photographs to calibrate on: `br2net calibrate {model} -o {output} --images FOLDER` makes it."
-        )
+        raise InputError(f"INT8 needs photographs: use `br2net calibrate {model} --images FOLDER -o FILE`.")
     if precision not in PRECISIONS:
-        raise InputError(f"There is no precision {precision}; --precision is {' or '.join(PRECISIONS)}.")
+        raise InputError(f"--precision must be {' or '.join(PRECISIONS)}, got {precision!r}.")
 
 
 def _options(size: str | None, batch: str | None, plain: bool, method: str | None) -> "ExportOptions":
@@ -138,9 +109,9 @@ def _options(size: str | None, batch: str | None, plain: bool, method: str | Non
 
     batch = batch or "1"
     if method is not None and method not in get_args(Method):
-        raise InputError(f"There is no method {method}; there are {', '.join(get_args(Method))}.")
+        raise InputError(f"--method must be one of {', '.join(get_args(Method))}, got {method!r}.")
     if batch != "any" and not batch.isdecimal():
-        raise InputError(f"A batch size is a number or 'any'; {batch!r} is neither.")
+        raise InputError(f"--batch must be a number or 'any', got {batch!r}.")
     return ExportOptions(
         size=None if size == "any" else parse_size(size),
         any_size=size == "any",
@@ -148,18 +119,6 @@ def _options(size: str | None, batch: str | None, plain: bool, method: str | Non
         plain=plain,
         method=method,  # type: ignore[arg-type]  # checked above
     )
-
-
-def _exported(model: str) -> Path | None:
-    """The file, where `model` names one that is ONNX already."""
-    path = Path(model)
-    return path if path.suffix == ".onnx" else None
-
-
-def _frames(images: list[str]) -> "list[NDArray[np.uint8]]":
-    from br2net.runtime.images import list_images, read_image
-
-    return [read_image(path) for path in list_images(images)] if images else []
 
 
 def _report(model: Path, output: Path, fp16: "Fp16Result | None", as_json: bool) -> None:
@@ -185,19 +144,16 @@ def _report(model: Path, output: Path, fp16: "Fp16Result | None", as_json: bool)
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    compared = f"map within {metadata.figures['export_difference']:.1e} of PyTorch's" if fp16 is None else ""
-    if fp16 is not None:
-        compared = f"maps differ from fp32's by {fp16.difference}; kept in fp32: {_kept(fp16, len(summary.layers))}"
+    if fp16 is None:
+        compared = f"map within {metadata.figures['export_difference']:.1e} of PyTorch's"
+    else:
+        names = f": {', '.join(fp16.kept_fp32)}" if fp16.kept_fp32 else ""
+        kept = f"{len(fp16.kept_fp32)} of {len(summary.layers)} convolutions and matrix products{names}"
+        compared = f"maps differ from fp32's by {fp16.difference}; kept in fp32: {kept}"
     typer.echo(
         f"{output}: {metadata.name}, {metadata.form}, {metadata.precision}, {metadata.width}x{metadata.height}, "
         f"{summary.macs / 1e9:.2f} GMAC, {summary.parameters / 1e6:.2f} M parameters; {compared}."
     )
-
-
-def _kept(fp16: "Fp16Result", multiplying: int) -> str:
-    count = len(fp16.kept_fp32)
-    names = f": {', '.join(fp16.kept_fp32)}" if count else ""
-    return f"{count} of {multiplying} convolutions and matrix products{names}"
 
 
 def _checkpoint(model: str, random_weights: bool) -> "Checkpoint":
@@ -208,7 +164,7 @@ def _checkpoint(model: str, random_weights: bool) -> "Checkpoint":
 
     if random_weights:
         if model not in NAMED_CONFIGS:
-            raise ModelError(f"There is no network {model}; there are {', '.join(NAMED_CONFIGS)}.")
+            raise ModelError(f"Unknown network {model!r}; choose one of: {', '.join(NAMED_CONFIGS)}.")
         return Checkpoint(BR2Net(NAMED_CONFIGS[model]).eval(), ModelFacts(model))
     path = find_model(model, ".pth")
     if path.suffix == ".onnx":

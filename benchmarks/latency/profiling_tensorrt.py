@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from br2net.benchmarks.latency.record import LayerTime
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.latency.work import ELEMENT_BYTES, Work
-from br2net.builder.engine.layers import precision_of
+from br2net.builder.engine.inspection import precision_of
 
 RUNS = 10
 ONNX_NAME = re.compile(r"\[ONNX Layer: ([^\]]+)\]")

@@ -2,19 +2,19 @@
 
 import importlib.util
 import logging
+from dataclasses import replace
 from pathlib import Path
 
-from br2net.builder.engine.build import build_engine
+from br2net.builder.engine.build import NEEDED_TO_BUILD, NEEDED_TO_RUN, build_engine, check_installed
 from br2net.builder.engine.cache import EngineKey, cached_engine
 from br2net.builder.engine.options import BuildOptions
-from br2net.builder.engine.source import OnnxSource, read_source, resolve_profile
-from br2net.errors import InputError, MissingDependencyError
-from br2net.runtime.engine_file import InputShape, Profile
+from br2net.builder.engine.source import OnnxSource, fp16_beside, read_source
+from br2net.errors import InputError
+from br2net.runtime.backend import LARGEST_BATCH
+from br2net.runtime.engine_file import Profile
 from br2net.runtime.gpu import Gpu
 
-LARGEST_BATCH = 8  # images, of a file that leaves the batch open
-_FREE = -1
-_NEEDED = ("pycuda", "filelock", "polygraphy", "onnxruntime")  # to build, compare and run; TensorRT is asked itself
+_NEEDED = (*NEEDED_TO_BUILD, *NEEDED_TO_RUN)
 _FP16_NEEDS = (
     "fp16 needs NVIDIA's Model Optimizer (`pip install 'nvidia-modelopt[onnx]'`), or a file made elsewhere with "
     "`br2net export --precision fp16`"
@@ -23,7 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 def engine_on_demand(onnx: Path, precision: str, size: tuple[int, int] | None, gpu: Gpu) -> Path:
-    """The engine of an ONNX file for `gpu`, built at the first call and found in the cache folder at later ones.
+    """Return the engine of an ONNX file for `gpu`, built at the first call and found in the cache folder at later ones.
+
+    It takes one size, and from 1 to 8 images where the file leaves the batch open.
 
     Args:
         onnx: exported by br2net.
@@ -33,18 +35,19 @@ def engine_on_demand(onnx: Path, precision: str, size: tuple[int, int] | None, g
         gpu: the GPU of this machine.
 
     Raises:
-        MissingDependencyError: if TensorRT, or what building and running needs besides, is not installed.
+        MissingDependencyError: if TensorRT, or another package for building and running, is not installed.
         InputError: if precision or size is not possible with this file.
         Br2netError: what `build_engine` raises.
     """
     from br2net.runtime.tensorrt.api import library
 
-    _check_installed()
+    check_installed(*_NEEDED)
     source = read_source(onnx)
     if precision in ("auto", "fp16"):
         source = fp16_beside(source) or source
     wanted = choose_precision(source, precision)
-    profile = resolve_profile(source, choose_profile(source, size))
+    shape = source.shape(size)
+    profile = Profile(shape, shape, replace(shape, batch=source.batch or LARGEST_BATCH))
     key = EngineKey(source.sha256, wanted, profile, library(), gpu)
 
     def build(path: Path) -> None:
@@ -56,19 +59,8 @@ def engine_on_demand(onnx: Path, precision: str, size: tuple[int, int] | None, g
     return cached_engine(key.path(source.metadata.name), build)
 
 
-def fp16_beside(source: OnnxSource) -> OnnxSource | None:
-    """The file `x-fp16.onnx` beside an fp32 file `x.onnx`, where it is the same network at the same shapes."""
-    path = source.path.with_name(f"{source.path.stem}-fp16.onnx")
-    if source.metadata.precision != "fp32" or not path.is_file():
-        return None
-    found = read_source(path)
-    own, its = source.metadata, found.metadata
-    same = (own.weights_sha256, own.form, source.sides) == (its.weights_sha256, its.form, found.sides)
-    return found if same and its.precision == "fp16" else None
-
-
 def choose_precision(source: OnnxSource, wanted: str) -> str:
-    """What the engine computes in: an ONNX file has its own precision, and of an fp32 file fp16 can be made.
+    """Return the engine's precision: an ONNX file has its own precision, and of an fp32 file fp16 can be made.
 
     Raises:
         InputError: if that precision cannot be made of this file here.
@@ -89,21 +81,8 @@ def choose_precision(source: OnnxSource, wanted: str) -> str:
     return wanted
 
 
-def choose_profile(source: OnnxSource, size: tuple[int, int] | None) -> Profile:
-    """One size, and from 1 to 8 images where the file leaves the batch open."""
-    batch, own_width, own_height = source.sides
-    width, height = size or (
-        source.metadata.width if own_width == _FREE else own_width,
-        source.metadata.height if own_height == _FREE else own_height,
-    )
-    if batch != _FREE:
-        return Profile.fixed(InputShape(batch, width, height))
-    one = InputShape(1, width, height)
-    return Profile(one, one, InputShape(LARGEST_BATCH, width, height))
-
-
 def _typed(source: OnnxSource, precision: str, engine: Path) -> Path:
-    """The ONNX file of that precision; one that is cast for this is kept beside the engine."""
+    """Return the ONNX file of that precision; one that is cast for this is kept beside the engine."""
     if precision == source.metadata.precision:
         return source.path
     from br2net.builder.precision import to_fp16
@@ -111,12 +90,3 @@ def _typed(source: OnnxSource, precision: str, engine: Path) -> Path:
     cast = engine.with_suffix(".onnx")
     to_fp16(source.path, cast)
     return cast
-
-
-def _check_installed() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"An engine for the GPU here needs {', '.join(missing)} besides TensorRT; bring what is missing with "
-            "`pip install 'br2net[tensorrt]' onnxruntime`."
-        )

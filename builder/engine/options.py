@@ -1,4 +1,4 @@
-"""What a user may say about a build."""
+"""Options of a build."""
 
 import re
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class BuildOptions:
     """How an engine is built. Precision is not here: it lives in the ONNX file.
 
     Attributes:
-        profile: input shapes to accept; None for the one shape of an ONNX file that has only one.
+        profile: input shapes to accept; None for the default size of the ONNX file, one image.
         workspace_mib: most GPU memory that one layer may use as scratch; None leaves it to TensorRT (all there is).
-        optimisation_level: 0 (fast build) to 5 (fast engine); None leaves TensorRT's default of 3.
+        optimisation_level: 0 (fast build) to 5 (fast engine); None for TensorRT's default of 3.
         version_compatible: let later TensorRT versions of the same major number run it.
         hardware: which GPUs it is for.
         strip_weights: leave the weights out of the plan; `refit_engine` fills them in from the ONNX file.
@@ -48,17 +48,19 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         if self.optimisation_level is not None and not 0 <= self.optimisation_level <= 5:
-            raise InputError(f"An optimisation level of {self.optimisation_level} is not possible; it is 0 to 5.")
+            raise InputError(f"level must be between 0 and 5, got {self.optimisation_level}.")
         if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise InputError(f"A workspace of {self.workspace_mib} MiB is not possible; it is 1 or more.")
+            raise InputError(f"workspace must be at least 1 MiB, got {self.workspace_mib}.")
         if self.targets and self.hardware is not Hardware.THIS_GPU:
-            raise InputError("--for names GPUs and --hardware goes by the one that is here; say only one of them.")
+            raise InputError(
+                "Give either --for, which names GPUs, or --hardware, which starts from the GPU of this machine."
+            )
         for target in self.targets:
             compute_capability_of(target)
 
 
 def compute_capability_of(target: str) -> str:
-    """`sm89` as `8.9`, `sm120` as `12.0`, and `any` as `8.6+` (what TensorRT for RTX builds for unless told).
+    """Return `sm89` as `8.9`, `sm120` as `12.0`, and `any` as `8.6+` (the default of TensorRT for RTX).
 
     Raises:
         InputError: if the target is none of these.
@@ -67,12 +69,12 @@ def compute_capability_of(target: str) -> str:
         return "8.6+"
     match = re.fullmatch(r"sm(\d{1,2})(\d)", target)
     if match is None:
-        raise InputError(f"There is no GPU target {target!r}; say for example sm86,sm89,sm120 or any.")
+        raise InputError(f"Unknown GPU target {target!r}; use for example sm86,sm89,sm120 or any.")
     return f"{match[1]}.{match[2]}"
 
 
 def parse_profile(batch: str, size: str) -> Profile:
-    """Read a profile from `4` or `1:2:4` and `320x320` or `256x256:320x320:640x640` (smallest, typical, largest).
+    """Read a profile from `4` or `1:2:4` and `320x320` or `256x256:320x320:640x640` (min, opt, max).
 
     Raises:
         InputError: if it is not of that form or not in ascending order.
@@ -83,14 +85,14 @@ def parse_profile(batch: str, size: str) -> Profile:
     shapes = [InputShape(int(b), width, height) for b, (width, height) in zip(batches, pixels, strict=True)]
     for smaller, larger in pairwise(shapes):
         if any(low > high for low, high in zip(smaller.sides(), larger.sides(), strict=True)):
-            raise InputError(f"A profile goes from small to large, and {smaller} is not smaller than {larger}.")
+            raise InputError(f"A profile must ascend from min to max, got {smaller} before {larger}.")
     if min(shapes[0].sides()) < 1:
-        raise InputError(f"A profile cannot begin at {shapes[0]}.")
+        raise InputError(f"A profile must start at 1 or more, got {shapes[0]}.")
     return Profile(*shapes)
 
 
 def _triple(text: str, one: str, name: str, example: str) -> list[str]:
     if re.fullmatch(rf"{one}(:{one}:{one})?", text) is None:
-        raise InputError(f"{text!r} is no {name}; say for example {example}.")
+        raise InputError(f"{name} must be like {example}, got {text!r}.")
     parts = text.split(":")
     return parts if len(parts) == 3 else parts * 3

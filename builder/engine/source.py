@@ -1,91 +1,84 @@
 """The ONNX file that an engine is built from, checked before TensorRT sees it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from br2net.errors import InputError, ModelError
 from br2net.files import sha256_of
 from br2net.runtime.engine_file import InputShape, Profile
-from br2net.runtime.metadata import ModelMetadata
-from br2net.runtime.model_file import read_model_file
+from br2net.runtime.model_file import ModelFile, read_model_file
 from br2net.runtime.preprocessing import check_size
-
-_FREE = -1
 
 
 @dataclass(frozen=True)
-class OnnxSource:
+class OnnxSource(ModelFile):
     """An ONNX file fit for a build.
 
     Attributes:
-        path: of the file.
-        sha256: its hash.
-        metadata: what it says of itself.
-        input_name, output_name: of its one input and one output.
-        sides: batch, width and height of its input; -1 where free.
+        sha256: hash of the file.
     """
 
-    path: Path
     sha256: str
-    metadata: ModelMetadata
-    input_name: str
-    output_name: str
-    sides: tuple[int, int, int]
+
+    def sides(self) -> tuple[int | None, int | None, int | None]:
+        """Return batch, width and height of the input; None where the file takes any."""
+        return self.batch, self.width, self.height
 
     def is_dynamic(self) -> bool:
-        """Whether a profile must say what shapes are wanted."""
-        return _FREE in self.sides
+        """Return whether a profile must say which shapes are wanted."""
+        return None in self.sides()
+
+    def shape(self, size: tuple[int, int] | None = None) -> InputShape:
+        """Return one image (or the file's fixed batch) of `size`, or of the file's default size.
+
+        Raises:
+            InputError: if the file does not take that size.
+        """
+        return InputShape(self.batch or 1, *self.choose_size(size))
 
 
 def read_source(path: Path) -> OnnxSource:
     """Look at an ONNX file.
 
     Raises:
-        ModelError: if it is no ONNX, carries no br2net metadata, has an opset newer than the onnx package knows,
-            or has not one input and one output.
+        ModelError: if it is no ONNX file of this package, or has an opset newer than the onnx package knows.
     """
     import onnx
     from onnx.defs import onnx_opset_version
 
     file = read_model_file(path)
-    model = onnx.load(path, load_external_data=False)
-    for opset in model.opset_import:
+    for opset in onnx.load(path, load_external_data=False).opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > onnx_opset_version():
             raise ModelError(
                 f"{path} has opset {opset.version}, and opsets up to {onnx_opset_version()} are supported."
             )
-    constants = {item.name for item in model.graph.initializer}
-    inputs = [item for item in model.graph.input if item.name not in constants]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise ModelError(
-            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs; a BR²Net has one each."
-        )
-    dims = [side.dim_value if side.HasField("dim_value") else _FREE for side in inputs[0].type.tensor_type.shape.dim]
-    if len(dims) != 4 or dims[1] != 3:
-        raise ModelError(f"{path} has an input of shape {dims}; a BR²Net has (N, 3, height, width).")
-    sides = (dims[0], dims[3], dims[2])
-    return OnnxSource(path, sha256_of(path), file.metadata, inputs[0].name, model.graph.output[0].name, sides)
+    return OnnxSource(file.path, file.metadata, *(file.batch, file.width, file.height), sha256_of(path))
+
+
+def fp16_beside(source: OnnxSource) -> OnnxSource | None:
+    """Return the file `x-fp16.onnx` beside an fp32 file `x.onnx`, where it is the same network at the same shapes."""
+    path = source.path.with_name(f"{source.path.stem}-fp16.onnx")
+    if source.metadata.precision != "fp32" or not path.is_file():
+        return None
+    found = read_source(path)
+    own, its = source.metadata, found.metadata
+    same = (own.weights_sha256, own.form, source.sides()) == (its.weights_sha256, its.form, found.sides())
+    return found if same and its.precision == "fp16" else None
 
 
 def resolve_profile(source: OnnxSource, wanted: Profile | None) -> Profile:
-    """The profile to build for.
+    """Return the profile to build for: the wanted one, or the default shape of the file, one image.
 
     Raises:
-        InputError: if the file is dynamic and none is wanted, the file's fixed sides are not the wanted ones, or a size
-            is not a multiple of 32.
+        InputError: if the file's fixed sides are not the wanted ones, or a size is not a multiple of 32.
     """
     if wanted is None:
-        if source.is_dynamic():
-            raise InputError(
-                f"{source.path} accepts many shapes, so say which: for example --batch 1 --size "
-                f"{source.metadata.width}x{source.metadata.height} (smallest:typical:largest also works)."
-            )
-        return Profile.fixed(InputShape(*source.sides))
+        return Profile.fixed(source.shape())
     for shape in (wanted.smallest, wanted.typical, wanted.largest):
         check_size(shape.width, shape.height)
-        for name, side, own in zip(("batch", "width", "height"), shape.sides(), source.sides, strict=True):
-            if own not in (_FREE, side):
+        for name, own in zip(("batch", "width", "height"), source.sides(), strict=True):
+            if own not in (None, asdict(shape)[name]):
                 raise InputError(
-                    f"{source.path} has a fixed {name} of {own}, so an engine for {shape} cannot come of it."
+                    f"{source.path} has a fixed {name} of {own}, so it cannot become an engine for {shape}."
                 )
     return wanted

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from br2net import Detector, loading
 from br2net.builder.engine import BuildOptions, on_demand
 from br2net.builder.engine.source import read_source
-from br2net.errors import BackendError, InputError, MissingDependencyError
+from br2net.errors import BackendError, EngineError, InputError, MissingDependencyError
 from br2net.runtime import InferenceOptions
 from br2net.runtime.backend import Backend
 from br2net.runtime.backends import open_backend
@@ -87,7 +87,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setenv("BR2NET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(loading, "find_gpu", simulated.find_gpu)
     monkeypatch.setattr(loading, "open_backend", simulated.open)
-    monkeypatch.setattr(loading, "_said", set())
+    monkeypatch.setattr("br2net.log._warned", set())
     monkeypatch.setattr(on_demand, "build_engine", simulated.build)
     monkeypatch.setattr(on_demand, "_NEEDED", ())
     return simulated
@@ -244,7 +244,7 @@ class TestGpuWithoutTensorRT:
         with caplog.at_level(logging.WARNING):
             assert [used(tiny_onnx)[0] for _ in range(3)] == ["openvino"] * 3
         (said,) = caplog.messages
-        assert "a GPU here (Orin) that is not used" in said and "pip install tensorrt-cu13" in said
+        assert "The GPU here (Orin) is not used" in said and "pip install tensorrt-cu13" in said
 
     def test_who_asks_for_the_gpu_is_refused(self, tiny_onnx: Path) -> None:
         for options in ({"device": "cuda"}, {"backend": "tensorrt"}):
@@ -257,7 +257,21 @@ class TestGpuWithoutTensorRT:
         machine.library = Library("tensorrt", "10.3.0")
         monkeypatch.setattr(on_demand, "_NEEDED", ("no_such_package",))
         assert used(tiny_onnx)[0] == "openvino"
-        assert "needs no_such_package besides TensorRT" in caplog.text and not machine.built
+        assert "needs no_such_package in addition to TensorRT" in caplog.text and not machine.built
+
+
+def test_a_gpu_that_tensorrt_cannot_use_is_warned_of_once(
+    machine: Machine, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> EngineRecord:
+        raise EngineError("TensorRT 11.4.0 cannot use CUDA here (driver too old).")
+
+    monkeypatch.setattr(on_demand, "build_engine", fail)
+    with caplog.at_level(logging.WARNING, logger="br2net.loading"):
+        assert [used(tiny_onnx, precision="fp32")[0] for _ in range(2)] == ["openvino"] * 2
+    assert sum("driver too old" in text for text in caplog.messages) == 1
+    with pytest.raises(EngineError, match="driver too old"):
+        Detector.load(tiny_onnx, precision="fp32", device="cuda")
 
 
 def test_a_gpu_that_is_not_there_is_refused_by_name(machine: Machine, tiny_onnx: Path) -> None:

@@ -33,6 +33,7 @@ def test_an_engine_and_its_sidecar_are_written_and_told(
     engine = tmp_path / "tiny.engine"
     run = CliRunner().invoke(command, [str(make_onnx()), "-o", str(engine), "--for", "any", "--json"])
     assert run.exit_code == 0, run.output
+    assert run.stdout.count("\n") == 1
     facts = json.loads(run.stdout)
     assert facts["plan_size_bytes"] == engine.stat().st_size
     assert facts["compute_capabilities"] == ["8.6+"]
@@ -40,12 +41,32 @@ def test_an_engine_and_its_sidecar_are_written_and_told(
 
 
 @pytest.mark.parametrize(
+    ("options", "name"),
+    [([], "mobile-fp16"), (["--precision", "fp32"], "mobile"), (["--precision", "fp16"], "mobile-fp16")],
+)
+def test_a_shipped_model_is_built_in_fp16_unless_fp32_is_wanted(
+    options: list[str], name: str, command: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def build_engine(onnx: Path, *_: object, **__: object) -> None:
+        built.append(onnx.stem)
+        raise InputError("enough")
+
+    monkeypatch.setattr("br2net.builder.engine.build_engine", build_engine)
+    CliRunner().invoke(command, ["mobile", "-o", str(tmp_path / "mobile.engine"), *options])
+    assert built == [name]
+
+
+@pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        (["--hardware", "every-gpu"], InputError, "no 'every-gpu'"),
-        (["--for", "rtx4090"], InputError, "no GPU target 'rtx4090'"),
-        (["--batch", "two"], InputError, "'two' is no batch"),
-        (["--level", "9"], InputError, "optimisation level of 9"),
+        (["--hardware", "every-gpu"], InputError, "got 'every-gpu'"),
+        (["--for", "rtx4090"], InputError, "Unknown GPU target 'rtx4090'"),
+        (["--batch", "two"], InputError, "batch must be like 1 or 1:2:4, got 'two'"),
+        (["--level", "9"], InputError, "level must be between 0 and 5, got 9"),
+        (["--precision", "int8"], InputError, "--precision must be auto, fp32 or fp16"),
+        (["--precision", "fp16"], InputError, "no engine of fp16 can be built of it"),
         (["--size", "128x128"], InputError, "fixed width of 64"),
     ],
 )

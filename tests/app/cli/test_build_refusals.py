@@ -1,6 +1,7 @@
 """`br2net build` of what cannot be built: one sentence, exit code 2 (3 where the engine is wrong), and no file."""
 
 import errno
+import hashlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 
 from br2net.builder.engine import BuildOptions, build_engine
-from br2net.runtime.engine_file import Library, write_engine
+from br2net.runtime.backend import Backend, InferenceOptions
+from br2net.runtime.backends import open_backend
+from br2net.runtime.engine_file import Library, read_record, write_engine
 from br2net.runtime.gpu import Gpu
+from br2net.runtime.onnxruntime import OnnxRuntimeBackend
 
 from ...builder.engine import conftest as engine_fixtures
 from ...builder.engine.conftest import MakeOnnx
@@ -60,11 +64,6 @@ def test_an_operator_that_tensorrt_lacks_is_named_with_its_node(
 ) -> None:
     ended = br2net("build", make_onnx(relu="Nonsense"), "-o", tmp_path / "x.engine", *FOR_ANY)
     refused(ended, tmp_path, "node activation (Nonsense)")
-
-
-def test_open_sides_without_a_profile(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
-    ended = br2net("build", make_onnx("N", "any"), "-o", tmp_path / "x.engine", *FOR_ANY)
-    refused(ended, tmp_path, "--batch 1 --size 64x64")
 
 
 def test_a_profile_that_does_not_contain_the_models_size(br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
@@ -118,7 +117,7 @@ class TestNoGpu:
         ended = br2net("build", make_onnx(), "-o", tmp_path / "x.engine", *FOR_ANY, "--strip")
         refused(ended, tmp_path, "needs a GPU to leave out weights")
 
-    def test_nor_filled_in(self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
+    def test_refit_without_gpu_is_refused(self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx) -> None:
         ended = br2net("build", make_onnx(), "--refit", tmp_path / "stripped.plan", "-o", tmp_path / "x.engine")
         refused(ended, tmp_path, "Filling in the weights of an engine needs the GPU that it is for")
 
@@ -186,42 +185,47 @@ def test_weights_that_do_not_belong_into_an_engine(
 class TestTheGate:
     """The GPU and its results are simulated; the build is real."""
 
-    def build(self, off: float, layers: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-        from br2net.builder.comparison import reference_maps
-        from br2net.builder.engine import execution
+    def build(self, onnx: Path, off: float, layers: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Let engines compute the maps of `onnx` plus `off`; returns `onnx`."""
+        from br2net.builder.engine import build, execution
 
-        def run(plan: bytes, source: str, target: str, batches: list[np.ndarray]) -> list[np.ndarray]:  # type: ignore[type-arg]
-            return [np.asarray(item + off, np.float32) for item in reference_maps(self.onnx, batches)]
+        def open_here(path: Path, backend: str, options: InferenceOptions) -> Backend:
+            if backend != "tensorrt":
+                return open_backend(path, backend, options)
+            plan = path.read_bytes()  # a whole engine, beside the file to write and not under its name yet
+            assert read_record(path).plan_sha256 == hashlib.sha256(plan).hexdigest()
+            assert path.parent.parent == onnx.parent and not (onnx.parent / path.name).exists()
+            engine = OnnxRuntimeBackend(onnx, InferenceOptions(size=options.size))
+            infer = engine._infer
+            monkeypatch.setattr(engine, "_infer", lambda batch: infer(batch) + np.float32(off))
+            return engine
 
-        monkeypatch.setattr(execution, "run_plan", run)
+        monkeypatch.setattr(build, "NEEDED_TO_RUN", ())
+        monkeypatch.setattr(build, "open_backend", open_here)
         monkeypatch.setattr(execution, "layers_of", lambda plan: layers)
-
-    onnx: Path
+        return onnx
 
     def test_maps_beyond_the_tolerance_are_refused_with_exit_code_3(
         self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.onnx = make_onnx()
-        self.build(0.01, {"fp32": 3}, monkeypatch)
-        ended = br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY)
+        onnx = self.build(make_onnx(), 0.01, {"fp32": 3}, monkeypatch)
+        ended = br2net("build", onnx, "-o", tmp_path / "x.engine", *FOR_ANY)
         refused(ended, tmp_path, "The engine is refused: its blur maps differ", code=3)
         assert "allowed largest 0.05, mean 0.002" in ended.err
 
     def test_the_tolerance_can_be_said(
         self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.onnx = make_onnx()
-        self.build(0.01, {"fp32": 3}, monkeypatch)
-        ended = br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY, "--tolerance", "0.02")
+        onnx = self.build(make_onnx(), 0.01, {"fp32": 3}, monkeypatch)
+        ended = br2net("build", onnx, "-o", tmp_path / "x.engine", *FOR_ANY, "--tolerance", "0.02")
         assert ended.code == 0, ended.err
         assert "layers: 3 fp32; maps within 0.01000 (mean) of the ONNX" in ended.out
 
     def test_maps_that_are_not_numbers_are_refused(
         self, br2net: Command, tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.onnx = make_onnx()
-        self.build(float("nan"), {"fp32": 3}, monkeypatch)
-        ended = br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY, "--tolerance", "1")
+        onnx = self.build(make_onnx(), float("nan"), {"fp32": 3}, monkeypatch)
+        ended = br2net("build", onnx, "-o", tmp_path / "x.engine", *FOR_ANY, "--tolerance", "1")
         refused(ended, tmp_path, "is refused", code=3)
 
     def test_a_narrow_engine_that_is_mostly_fp32_is_called_out(
@@ -232,7 +236,6 @@ class TestTheGate:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        self.onnx = make_onnx(precision="fp16")
-        self.build(0.0, {"fp16": 1, "fp32": 3}, monkeypatch)
-        assert br2net("build", self.onnx, "-o", tmp_path / "x.engine", *FOR_ANY).code == 0
+        onnx = self.build(make_onnx(precision="fp16"), 0.0, {"fp16": 1, "fp32": 3}, monkeypatch)
+        assert br2net("build", onnx, "-o", tmp_path / "x.engine", *FOR_ANY).code == 0
         assert "This fp16 engine is mostly fp32: 3 of 4 layers" in caplog.text

@@ -111,12 +111,12 @@ def test_maps_too_far_from_fp32_are_refused_with_3(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--precision", "fp8"], "There is no precision fp8"),
+        (["--precision", "fp8"], "--precision must be fp32 or fp16, got 'fp8'"),
         (["--precision", "int8"], "br2net calibrate"),
         (["--images", "x.png"], "--images is for --precision fp16"),
         (["--precision", "fp16", "--images", "nothing.png"], "There is no file nothing.png"),
-        (["--batch", "two"], "'two' is neither"),
-        (["--method", "magic"], "There is no method magic"),
+        (["--batch", "two"], "--batch must be a number or 'any', got 'two'"),
+        (["--method", "magic"], "--method must be one of"),
     ],
 )
 def test_impossible_options_are_one_sentence_and_no_file(

@@ -1,7 +1,7 @@
 import hashlib
 import os
 import signal
-import time
+import threading
 from pathlib import Path
 
 import onnx
@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from br2net.builder.engine import BuildOptions, build_engine
+from br2net.builder.engine import build as build_module
 from br2net.builder.engine.options import parse_profile
-from br2net.errors import InputError, MissingDependencyError, ModelError
+from br2net.errors import EngineError, InputError, MissingDependencyError, ModelError
 from br2net.runtime.engine_file import parse_plan_header, read_record
 from br2net.runtime.metadata import METADATA_KEY
 
@@ -48,6 +49,44 @@ class TestOnTheHostTestBed:
         options = BuildOptions(profile=profile, targets=("any",))
         assert build_engine(make_onnx("N", "any"), tmp_path / "x.engine", options).profile == profile
 
+    def test_a_dynamic_network_builds_for_one_image_of_its_default_size(
+        self, make_onnx: MakeOnnx, tmp_path: Path
+    ) -> None:
+        record = build_engine(make_onnx("N", "any"), tmp_path / "x.engine", AHEAD_OF_TIME)
+        assert str(record.profile) == "1 of 64x64"
+
+    def test_a_driver_that_is_too_old_is_one_sentence(
+        self, make_onnx: MakeOnnx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from br2net.builder.engine import plan
+
+        def refuse(log: object) -> object:
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+        monkeypatch.setattr(plan.trt, "Builder", refuse)
+        with pytest.raises(EngineError, match=r"cannot use CUDA here \(.*\); compare the driver's CUDA version"):
+            build_engine(make_onnx(), tmp_path / "x.engine", AHEAD_OF_TIME)
+
+    def test_options_reach_tensorrts_configuration(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
+        from br2net.builder.engine import plan
+        from br2net.builder.engine.config import make_config
+        from br2net.builder.engine.execution import create
+        from br2net.builder.engine.progress import BuildProgress, progress_bars
+
+        trt = plan.trt
+        options = BuildOptions(workspace_mib=64, optimisation_level=1, version_compatible=True, strip_weights=True)
+        builder = create(trt.Builder)
+        network, _parser = plan.parse_network(builder, make_onnx("N", 64))
+        with progress_bars(False) as bars:
+            progress = BuildProgress(bars)
+            config = make_config(builder, network, options, parse_profile("1:2:4", "64x64"), None, progress)
+        assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 64 << 20
+        assert (config.builder_optimization_level, config.num_optimization_profiles) == (1, 1)
+        assert config.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+        flags = ("VERSION_COMPATIBLE", "STRIP_PLAN", "REFIT_IDENTICAL", "TF32")
+        assert all(config.get_flag(getattr(trt.BuilderFlag, name)) for name in flags)
+        assert config.get_timing_cache() is not None
+
     def test_targets_are_built_for_and_none_but_them(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         source = make_onnx()
         three = build_engine(source, tmp_path / "three.engine", BuildOptions(targets=("sm86", "sm89", "sm120")))
@@ -68,15 +107,20 @@ class TestOnTheHostTestBed:
         from br2net.builder.engine.progress import BuildProgress
 
         answers: list[bool] = []
+        sent = threading.Event()
         step_complete = BuildProgress.step_complete
 
         def interrupted(self: BuildProgress, phase_name: str, step: int) -> bool:
-            if not answers:
+            if not sent.is_set():
+                sent.set()
                 os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.2)  # the main thread hears it meanwhile
+                assert stopped.wait(10)
             answers.append(step_complete(self, phase_name, step))
             return answers[-1]
 
+        stopped = threading.Event()
+        stop = BuildProgress.stop
+        monkeypatch.setattr(BuildProgress, "stop", lambda self: (stop(self), stopped.set()))
         monkeypatch.setattr(BuildProgress, "step_complete", interrupted)
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
         try:
@@ -105,8 +149,6 @@ class TestOnTheHostTestBed:
             build_engine(make_onnx(precision="fp16"), tmp_path / "x.engine", BuildOptions(targets=("any",), dla_core=0))
 
     def test_a_failed_build_carries_tensorrts_log(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
-        from br2net.runtime.tensorrt.log import EngineError
-
         options = BuildOptions(targets=("any",), version_compatible=True)  # needs a library that RTX does not bring
         with pytest.raises(EngineError, match="could not build") as caught:
             build_engine(make_onnx(), tmp_path / "x.engine", options)
@@ -178,20 +220,29 @@ def test_an_opset_newer_than_the_parser_knows_is_refused(make_onnx: MakeOnnx, tm
         build_engine(make_onnx(opset=99), tmp_path / "x.engine", AHEAD_OF_TIME)
 
 
-def test_a_dynamic_network_without_a_profile_is_refused(make_onnx: MakeOnnx, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--batch 1 --size 64x64"):
-        build_engine(make_onnx("N", "any"), tmp_path / "x.engine", AHEAD_OF_TIME)
-
-
 @pytest.mark.parametrize(
-    ("precision", "batch", "said"), [("fp32", 1, "computes in fp16 and INT8"), ("fp16", "N", "needs one fixed shape")]
+    ("precision", "batch", "refusal"),
+    [("fp32", 1, "needs an fp16 file"), ("int8", 1, "needs an fp16 file"), ("fp16", "N", "needs one fixed shape")],
 )
-def test_what_a_dla_would_leave_to_the_gpu_is_refused(
-    precision: str, batch: int | str, said: str, make_onnx: MakeOnnx, tmp_path: Path
+def test_a_file_that_a_dla_cannot_compute_is_refused(
+    precision: str, batch: int | str, refusal: str, make_onnx: MakeOnnx, tmp_path: Path
 ) -> None:
     options = BuildOptions(profile=parse_profile("1", "64x64"), dla_core=0)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=refusal):
         build_engine(make_onnx(batch, precision=precision), tmp_path / "x.engine", options)
+
+
+def test_a_missing_package_is_named_before_anything_is_built(
+    testbed: Path, make_onnx: MakeOnnx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from br2net.builder.engine import plan
+
+    monkeypatch.setattr(build_module, "NEEDED_TO_BUILD", ("polygraphy", "no_such_package"))
+    monkeypatch.setattr(plan, "build_plan", lambda *_: pytest.fail("the build started"))
+    with pytest.raises(
+        MissingDependencyError, match=r"needs no_such_package in addition to TensorRT; run `pip install"
+    ):
+        build_engine(make_onnx(), tmp_path / "x.engine", AHEAD_OF_TIME)
 
 
 def test_a_profile_that_the_fixed_size_is_not_in_is_refused(make_onnx: MakeOnnx, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class RtxConfig:
         return True
 
 
-def test_a_profile_reads_as_smallest_typical_largest() -> None:
+def test_a_profile_reads_as_min_opt_max() -> None:
     profile = parse_profile("1:2:4", "256x192:320x320:640x480")
     assert profile.smallest == InputShape(1, 256, 192)
     assert profile.typical == InputShape(2, 320, 320)

@@ -45,6 +45,12 @@ def test_the_models_facts_travel_in_the_configuration(make_onnx: OnnxMaker, tmp_
     assert ModelMetadata.from_json(read(done.folder).parameters["br2net"].string_value) == facts
 
 
+def test_open_sides_are_warmed_up_at_the_models_default_size(make_onnx: OnnxMaker, tmp_path: Path) -> None:
+    config = read(deploy(make_onnx(), tmp_path / "repository", ServingOptions()).folder)
+    assert list(config.input[0].dims) == [3, -1, -1]
+    assert list(config.model_warmup[0].inputs["image"].dims) == [3, 32, 64]
+
+
 def test_a_fixed_batch_is_not_batched(make_onnx: OnnxMaker, tmp_path: Path) -> None:
     config = read(
         deploy(make_onnx(batch=1, height=32, width=64), tmp_path / "repository", ServingOptions(gpu=False)).folder
@@ -91,7 +97,7 @@ def test_the_python_backend_gets_its_program(make_onnx: OnnxMaker, tmp_path: Pat
 def test_what_cannot_be_served_is_one_sentence(tiny_onnx: Path, make_onnx: OnnxMaker, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"backend tensorrt does not read \.onnx files"):
         deploy(tiny_onnx, tmp_path, ServingOptions("tensorrt"))
-    with pytest.raises(InputError, match="is no name for a model"):
+    with pytest.raises(InputError, match="name must consist of"):
         deploy(tiny_onnx, tmp_path, ServingOptions(), "../elsewhere")
     with pytest.raises(ModelError, match="carries no br2net metadata"):
         deploy(make_onnx("bare.onnx", metadata=""), tmp_path, ServingOptions())
