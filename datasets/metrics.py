@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import InputError
-from br2net.types import Map
+from br2net.types import THRESHOLD, Map
 
 Curve = NDArray[np.float64]
 Positive = Literal["blurred", "sharp"]
 
 BETA_SQUARED = 0.3  # weight of recall in the F-measure (Achanta et al., CVPR 2009), as all works on this task take it
 LEVELS = 256
-BINARY = 0.5
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,8 @@ class AccuracyMeter:
             raise InputError(f"The map of {name} is of shape {blur.shape}, its mask of {mask.shape}.")
         if not (blur.min() >= 0.0 and blur.max() <= 1.0):  # also refuses NaN
             raise InputError(f"The map of {name} has values outside 0..1.")
-        wanted = mask >= BINARY
-        found = blur >= BINARY
+        wanted = mask >= THRESHOLD
+        found = blur >= THRESHOLD
         level = np.rint(blur * (LEVELS - 1)).astype(np.uint8)
         counts = _count(level, wanted)
         counts_sharp = _count((LEVELS - 1) - level, ~wanted)

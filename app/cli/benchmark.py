@@ -38,7 +38,9 @@ def benchmark(
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="OLD NEW", help="Compare two results instead of measuring; exit 3 if a row is slower."),
+        typer.Option(
+            metavar="BASELINE CANDIDATE", help="Compare two results instead of measuring; exit 3 if a row is slower."
+        ),
     ] = None,
     backend: Annotated[
         str, typer.Option(help="all that work here, or openvino, onnxruntime, torch, tensorrt.")
@@ -141,7 +143,7 @@ def benchmark(
         _print(result, page)
     if result.interrupted:
         raise typer.Exit(130)
-    missing = [name for name in files if not any(row.name == name for row in result.rows)]
+    missing = [name for name in files if not any(row.setting.name == name for row in result.rows)]
     if missing:
         reasons = [item.reason for item in result.failures if item.what.startswith(f"{missing[0]} ")]
         raise InputError(f"{missing[0]} was not measured: {(reasons or ['no backend here reads it.'])[0]}")
@@ -159,7 +161,7 @@ def _run(plan: "Plan", keep: "Callable[[Report], None]") -> "Report":
 
 def _path(name: str) -> Path | None:
     """The file that a word on the command line means; None for a network by name."""
-    from br2net.benchmarks.latency.subjects import NETWORKS
+    from br2net.benchmarks.latency.contestants import NETWORKS
     from br2net.zoo import find_model, shipped_models
 
     if name in NETWORKS and name not in shipped_models() and not Path(name).exists():
@@ -186,25 +188,24 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
         raise InputError(f"{option} takes whole numbers with commas between, as 1,4; not {text!r}.") from None
 
 
-def _compare(old: Path, new: Path, as_json: bool) -> None:
+def _compare(baseline: Path, candidate: Path, as_json: bool) -> None:
     from br2net.benchmarks.latency.compare import compare
     from br2net.errors import GateError
 
-    found = compare(old, new)
+    found = compare(baseline, candidate)
     if as_json:
         changes = [
             {
                 "key": item.key,
-                "old_ms": item.old_ms,
-                "new_ms": item.new_ms,
+                "old_ms": item.baseline_ms,
+                "new_ms": item.candidate_ms,
                 "ratio": item.ratio,
                 "noise": item.noise,
                 "verdict": item.verdict,
             }
             for item in found.changes
         ]
-        facts = {"changes": changes, "gone": found.gone, "new": found.fresh, "drift": found.drift}
-        typer.echo(json.dumps(facts))
+        typer.echo(json.dumps({"changes": changes, "gone": found.gone, "new": found.fresh, "drift": found.drift}))
     else:
         _print_comparison(found)
     if found.slower:
@@ -219,15 +220,23 @@ def _print_comparison(found: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("row", "old ms", "new ms", "change", "noise", "verdict")
+    table = Table("row", "baseline ms", "candidate ms", "change", "noise", "verdict")
     for item in found.changes:
         change = f"{100 * (item.ratio - 1):+.1f} %"
-        cells = (f"{item.old_ms:.2f}", f"{item.new_ms:.2f}", change, f"±{100 * item.noise:.1f} %", item.verdict)
+        cells = (
+            f"{item.baseline_ms:.2f}",
+            f"{item.candidate_ms:.2f}",
+            change,
+            f"±{100 * item.noise:.1f} %",
+            item.verdict,
+        )
         table.add_row(item.key, *cells)
     Console().print(table)
     if found.drift is not None:
-        typer.echo(f"Changes are relative to the baseline, which itself took {found.drift:.3f} times as long.")
-    for word, keys in (("Only in the old result", found.gone), ("Only in the new result", found.fresh)):
+        typer.echo(
+            f"Changes are relative to the paper's configuration, which itself took {found.drift:.3f} times as long."
+        )
+    for word, keys in (("Only in the baseline", found.gone), ("Only in the candidate", found.fresh)):
         if keys:
             typer.echo(f"{word}: {', '.join(keys)}.")
 
@@ -237,8 +246,8 @@ def _print(result: "Report", page: Path | None) -> None:
 
     Console(width=max(Console().width, WIDTH)).print(_table(result))
     for row in result.rows:
-        for text in row.warnings:
-            typer.echo(f"{row.label}: {text}")
+        for text in row.times.warnings:
+            typer.echo(f"{row.setting.label}: {text}")
     for text in (*result.warnings(), *result.notes, *(f"{item.what}: {item.reason}" for item in result.failures)):
         typer.echo(text)
     for item in result.estimates:
@@ -265,16 +274,17 @@ def _table(result: "Report") -> "Table":
     for heading in ("input", "median", "p90", "p99", "CV", "× paper", "× eager", "of limit", "MAE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in result.rows:
-        ends, share = row.end_to_end, row.share_of_limit()
+        setting, times, share = row.setting, row.times, row.share_of_limit()
+        ends, ratios = times.end_to_end, (times.faster_than_paper, times.faster_than_eager)
         table.add_row(
-            row.label,
-            f"{row.width}x{row.height}" + (f", {row.batch}" if row.batch > 1 else ""),
+            setting.label,
+            f"{setting.width}x{setting.height}" + (f", {setting.batch}" if setting.batch > 1 else ""),
             f"{row.per_image_ms:.2f}",
-            *("–" if value is None else f"{value / row.batch:.2f}" for value in (ends.p90, ends.p99)),
+            *("–" if value is None else f"{value / setting.batch:.2f}" for value in (ends.p90, ends.p99)),
             "–" if ends.cv is None else f"{100 * ends.cv:.1f} %",
-            *("–" if item is None else f"{item.median:.1f}" for item in (row.faster_than_paper, row.faster_than_eager)),
+            *("–" if item is None else f"{item.median:.1f}" for item in ratios),
             "–" if share is None else f"{100 * share:.0f} %",
             "–" if row.accuracy is None else f"{row.accuracy.mae:.4f}",
-            style="bold" if row.role == "model" else "dim",
+            style="bold" if setting.role == "model" else "dim",
         )
     return table

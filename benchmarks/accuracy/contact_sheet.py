@@ -1,48 +1,27 @@
 """Rows of small pictures for a page, as JPEGs within it."""
 
 import base64
-from collections.abc import Sequence
-from html import escape
 
 import cv2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from br2net.benchmarks.accuracy.evaluation import blur_map
 from br2net.benchmarks.accuracy.sharp_check import SharpFigures, defocus
-from br2net.datasets.metrics import ImageFigures
-from br2net.datasets.pairs import Pair, read_pair
+from br2net.datasets import ImageFigures, Pair, read_pair
 from br2net.runtime.backend import Backend
 from br2net.runtime.images import read_image
 from br2net.runtime.postprocessing import to_grey
+from br2net.types import Frame, Map
 
-THUMBNAIL_WIDTH = 360
-THUMBNAIL_HEIGHT = 240
+THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 360, 240
 FALSE_BLUR_BGR = (20, 105, 235)  # orange: called blurred, but in focus
 MISSED_BLUR_BGR = (200, 90, 20)  # blue: blurred, but not found
 
 
-def pair_rows(images: Sequence[ImageFigures], pairs: dict[str, Pair], backend: Backend) -> str:
-    """One row of photograph, mask, map and difference for each image; `pairs` by name. Maps are computed anew."""
-    return "".join(_pair_row(item, pairs[item.name], backend) for item in images)
-
-
-def sharp_rows(images: Sequence[SharpFigures], backend: Backend) -> str:
-    """One row of photograph, its map, the defocused photograph and its map for each image."""
-    return "".join(_sharp_row(item, backend) for item in images)
-
-
-def difference_picture(blur: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Show where a map errs: white where it is right, orange where it sees blur in focus, blue where it misses blur.
-
-    blur, mask: float32 `(H, W)`, 0..1. Gives uint8 `(H, W, 3)` BGR.
-    """
-    error = (blur - mask)[..., None]
-    colour = np.where(error > 0.0, np.array(FALSE_BLUR_BGR, np.float32), np.array(MISSED_BLUR_BGR, np.float32))
-    return np.asarray(np.rint(255.0 + np.abs(error) * (colour - 255.0)), dtype=np.uint8)
-
-
-def _pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> str:
+def pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> Markup:
+    """Return one row of photograph, mask, map and difference; the map is computed again."""
     frame, mask = read_pair(pair)
     blur = blur_map(backend, frame)
     pictures = {
@@ -54,7 +33,8 @@ def _pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> str:
     return picture_row(figures.name, f"MAE {figures.mae:.3f}, IoU {figures.iou:.3f}", pictures)
 
 
-def _sharp_row(figures: SharpFigures, backend: Backend) -> str:
+def sharp_row(figures: SharpFigures, backend: Backend) -> Markup:
+    """Return one row of photograph, its map, the defocused photograph and its map."""
     frame = read_image(figures.path)
     defocused = defocus(frame)
     pictures = {
@@ -68,12 +48,22 @@ def _sharp_row(figures: SharpFigures, backend: Backend) -> str:
     return picture_row(figures.path.stem, caption, pictures)
 
 
-def picture_row(name: str, caption: str, pictures: dict[str, NDArray[np.uint8]]) -> str:
-    """One row of small pictures under a caption; `pictures` by what they show, grey or BGR uint8."""
-    cells = "".join(
-        f'<img alt="{kind} of {escape(name)}" src="{_data_uri(picture)}">' for kind, picture in pictures.items()
-    )
-    return f'<div class="row"><p><b>{escape(name)}</b>{caption}</p><div class="pictures">{cells}</div></div>'
+def difference_picture(blur: Map, mask: Map) -> Frame:
+    """Show where a map errs: white where it is right, orange where it sees blur in focus, blue where it misses blur.
+
+    blur, mask: float32 `(H, W)`, 0..1. Gives uint8 `(H, W, 3)` BGR.
+    """
+    error = (blur - mask)[..., None]
+    colour = np.where(error > 0.0, np.array(FALSE_BLUR_BGR, np.float32), np.array(MISSED_BLUR_BGR, np.float32))
+    return np.asarray(np.rint(255.0 + np.abs(error) * (colour - 255.0)), dtype=np.uint8)
+
+
+def picture_row(name: str, caption: str, pictures: dict[str, NDArray[np.uint8]]) -> Markup:
+    """Return one row of small pictures under a caption as HTML; `pictures` by what they show, grey or BGR uint8."""
+    image = Markup('<img alt="{} of {}" src="{}">')
+    cells = Markup().join(image.format(kind, name, _data_uri(picture)) for kind, picture in pictures.items())
+    row = Markup('<div class="row"><p><b>{}</b>{}</p><div class="pictures">{}</div></div>')
+    return row.format(name, caption, cells)
 
 
 def _data_uri(picture: NDArray[np.uint8]) -> str:

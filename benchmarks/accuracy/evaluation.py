@@ -5,14 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from br2net.datasets.metrics import AccuracyMeter, ImageFigures, Summary
-from br2net.datasets.pairs import Pair, read_pair
-from br2net.runtime.backend import Backend
-from br2net.runtime.postprocessing import to_frame_size
-from br2net.runtime.preprocessing import preprocess
+from br2net.datasets import AccuracyMeter, ImageFigures, Pair, Summary, read_pair
+from br2net.runtime.backend import Backend, detect
+from br2net.types import Frame, Map
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,11 @@ class Evaluation:
             "backend": self.backend,
             "precision": self.precision,
             "images": self.summary.images,
-            "mae": rounded(self.summary.mae),
-            "max_f_blurred": rounded(self.summary.blurred.max_f),
-            "max_f_sharp": rounded(self.summary.sharp.max_f),
-            "auc": rounded(self.summary.auc),
-            "iou": rounded(self.summary.iou),
+            "mae": _rounded(self.summary.mae),
+            "max_f_blurred": _rounded(self.summary.blurred.max_f),
+            "max_f_sharp": _rounded(self.summary.sharp.max_f),
+            "auc": _rounded(self.summary.auc),
+            "iou": _rounded(self.summary.iou),
             "size": f"{self.width}x{self.height}",
         }
 
@@ -87,12 +82,13 @@ def evaluate(
     )
 
 
-def blur_map(backend: Backend, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+def blur_map(backend: Backend, frame: Frame) -> Map:
     """Compute the blur map of a frame `(H, W, 3)` uint8 BGR: float32 `(H, W)`, 0..1, 1 = blurred."""
-    batch = preprocess([frame], backend.width, backend.height, backend.metadata.normalisation)
-    return to_frame_size(backend.infer(batch)[0, 0], frame.shape[1], frame.shape[0])
+    (outputs,) = detect(backend, [frame])
+    assert outputs.map is not None
+    return outputs.map
 
 
-def rounded(value: float) -> float | None:
+def _rounded(value: float) -> float | None:
     """Four decimals, or None for NaN, which JSON has no word for."""
     return None if math.isnan(value) else round(value, 4)

@@ -4,34 +4,32 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from br2net.benchmarks.accuracy.contact_sheet import pair_rows, sharp_rows
+from br2net.benchmarks.accuracy.contact_sheet import pair_row, sharp_row
 from br2net.benchmarks.accuracy.evaluation import Evaluation
 from br2net.benchmarks.accuracy.published import PUBLISHED, SETS, SOURCE, Figures, which_set
 from br2net.benchmarks.accuracy.sharp_check import RADIUS_SHARE, SharpCheck
-from br2net.benchmarks.report.page import style
-from br2net.benchmarks.report.plots import Axis, Mark, line_plot
-from br2net.datasets.metrics import Curves, ImageFigures, Positive
-from br2net.datasets.pairs import Pair
+from br2net.benchmarks.report.canvas import Canvas, Scale
+from br2net.benchmarks.report.page import render
+from br2net.datasets import Curves, ImageFigures, Pair, Positive
+from br2net.datasets.metrics import Curve
 from br2net.files import write_text
 from br2net.runtime.backend import Backend
 
 WORST, BEST, WORST_SHARP = 10, 4, 4
 CLASS_NAMES = {"blurred": "blurred", "sharp": "in focus"}
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 320, 52, 14, 14, 46  # of a plot and its margins
 
 
 @dataclass(frozen=True)
 class ReportSubject:
-    """What a page tells besides the figures of the data set.
+    """Facts for the page beside the figures of the data set.
 
     Attributes:
         dataset: what the page calls the data set.
@@ -56,7 +54,7 @@ def write_report(
         evaluation: what `evaluate` gave for `backend` and `pairs`.
         backend: computes the maps of the contact sheet once more, so that none had to be kept.
         pairs: photographs and masks.
-        subject: what else the page tells.
+        subject: further facts for the page.
 
     Raises:
         InputError: if the folder cannot be written to.
@@ -64,23 +62,41 @@ def write_report(
     by_mae = sorted(evaluation.images, key=lambda item: item.mae, reverse=True)
     files = {pair.name: pair for pair in pairs}
     test_set = which_set(pairs)
-    curves = evaluation.summary.blurred if subject.positive == "blurred" else evaluation.summary.sharp
-    template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        style=style(),
-        model=escape(evaluation.model),
-        dataset=escape(subject.dataset),
-        summary=escape(summary_sentences(evaluation, test_set, subject.sharp)),
-        facts=_facts(evaluation, backend.metadata.training_data),
-        tiles=_tiles(evaluation),
+    summary, sharp = evaluation.summary, subject.sharp
+    worst_sharp = [] if sharp is None else sorted(sharp.images, key=lambda item: item.as_it_is.fraction, reverse=True)
+    page = render(
+        "br2net.benchmarks.accuracy",
+        "report.html",
+        model=evaluation.model,
+        dataset=subject.dataset,
+        summary=summary_sentences(evaluation, test_set, sharp),
+        setting={
+            "model": evaluation.model,
+            "input": f"{evaluation.width}×{evaluation.height}",
+            "backend": evaluation.backend,
+            "device": evaluation.device,
+            "precision": evaluation.precision,
+            "trained on": backend.metadata.training_data,
+        },
+        figures=[
+            ("MAE", _number(summary.mae), "smaller is better"),
+            ("F, blurred", _number(summary.blurred.max_f), "blurred = positive"),
+            ("F, sharp", _number(summary.sharp.max_f), "in focus = positive"),
+            ("IoU", _number(summary.iou), "blurred, at 0.5"),
+            ("AUC", _number(summary.auc), "area under ROC"),
+        ],
         positive=CLASS_NAMES[subject.positive],
-        plots=_plots(curves, by_mae),
+        plots=_plots(summary.blurred if subject.positive == "blurred" else summary.sharp, by_mae),
+        source=SOURCE,
+        comparable=test_set is not None,
+        sets=SETS if test_set is None else (test_set,),
         comparison=_comparison(evaluation, test_set),
-        source=escape(SOURCE),
-        sharp="" if subject.sharp is None else _sharp_section(subject.sharp, backend),
-        worst=pair_rows(by_mae[:WORST], files, backend),
-        best=pair_rows(by_mae[WORST:][-BEST:][::-1], files, backend) or "<p>The data set has no further images.</p>",
-        command=escape(subject.command),
+        worst=[pair_row(item, files[item.name], backend) for item in by_mae[:WORST]],
+        best=[pair_row(item, files[item.name], backend) for item in by_mae[WORST:][-BEST:][::-1]],
+        sharp=sharp,
+        sharp_rows=[sharp_row(item, backend) for item in worst_sharp[:WORST_SHARP]],
+        radius_share=RADIUS_SHARE,
+        command=subject.command,
     )
     write_text(folder / "images.csv", per_image_csv(evaluation.images))
     write_text(folder / "figures.json", json.dumps(evaluation.to_json(), indent=2) + "\n")
@@ -123,114 +139,78 @@ def per_image_csv(images: Sequence[ImageFigures]) -> str:
     return text.getvalue()
 
 
-def _facts(evaluation: Evaluation, training_data: str) -> str:
-    """How the maps were computed, as a definition list's content."""
-    facts = {
-        "model": evaluation.model,
-        "input": f"{evaluation.width}×{evaluation.height}",
-        "backend": evaluation.backend,
-        "device": evaluation.device,
-        "precision": evaluation.precision,
-        "trained on": training_data,
-    }
-    return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-
-
-def _sharp_section(sharp: SharpCheck, backend: Backend) -> str:
-    worst = sorted(sharp.images, key=lambda item: item.as_it_is.fraction, reverse=True)[:WORST_SHARP]
-    rows = "".join(
-        f"<tr><th>{name}</th><td>{amount.fraction:.3f}</td><td>{amount.mean:.3f}</td><td>{wanted}</td></tr>"
-        for name, amount, wanted in (("as they are", sharp.as_it_is, "0"), ("defocused", sharp.defocused, "1"))
-    )
-    return (
-        "<section><h2>Photographs in focus everywhere</h2>"
-        f'<p class="quiet">{len(sharp.images)} photographs, as they are and under a disc blur whose radius is '
-        f"{100 * RADIUS_SHARE:g} % of the longer side. Those with the most false blur are shown. None of the "
-        "photographs should have been used in training.</p>"
-        '<table class="small"><thead><tr><th>photographs</th><th>blurred pixels</th><th>mean of the map</th><th>right '
-        f"would be</th></tr></thead><tbody>{rows}</tbody></table>"
-        '<div class="columns"><span>photograph</span><span>map</span><span>defocused</span><span>map</span></div>'
-        f"{sharp_rows(worst, backend)}</section>"
-    )
-
-
-def _tiles(evaluation: Evaluation) -> str:
-    summary = evaluation.summary
-    tiles = [
-        ("MAE", summary.mae, "smaller is better"),
-        ("F, blurred", summary.blurred.max_f, "blurred = positive"),
-        ("F, sharp", summary.sharp.max_f, "in focus = positive"),
-        ("IoU", summary.iou, "blurred, at 0.5"),
-        ("AUC", summary.auc, "area under ROC"),
-    ]
-    return "".join(
-        f'<div class="tile"><span>{name}</span><strong>{_number(value)}</strong><small>{note}</small></div>'
-        for name, value, note in tiles
-    )
-
-
-def _plots(curves: Curves, by_mae: Sequence[ImageFigures]) -> str:
+def _plots(curves: Curves, by_mae: Sequence[ImageFigures]) -> Mapping[str, str]:
     threshold = np.arange(len(curves.f)) / (len(curves.f) - 1)
     best = curves.best_threshold
+    best_f = None if math.isnan(curves.max_f) else (threshold[best], curves.max_f, f"max F {curves.max_f:.3f}")
     share = np.arange(1, len(by_mae) + 1) / len(by_mae)
     errors = np.array([item.mae for item in reversed(by_mae)])
-    marked = [] if math.isnan(curves.max_f) else [Mark(threshold[best], curves.max_f, f"max F {curves.max_f:.3f}")]
     middle = len(errors) // 2
-    precision, f = _upper_half("precision", curves.precision), _upper_half("F, beta² = 0.3", curves.f)
-    plots = [
-        ("Precision and recall", line_plot(curves.recall, curves.precision, Axis("recall"), precision)),
-        ("F-measure", line_plot(threshold, curves.f, Axis("threshold"), f, marked)),
-        ("ROC", line_plot(*_roc(curves), Axis("false positive rate"), Axis("true positive rate"))),
-        (
-            "Images by error",
-            line_plot(
-                share,
-                errors,
-                Axis("share of the images"),
-                Axis("MAE at most", 0.0, max(float(errors[-1]) * 1.05, 0.01)),
-                [Mark(float(share[middle]), float(errors[middle]), f"median {np.median(errors):.3f}")],
-            ),
+    median = (share[middle], errors[middle], f"median {np.median(errors):.3f}")
+    roc = np.append(curves.false_positive_rate, 0.0), np.append(curves.true_positive_rate, 0.0)
+    return {
+        "Precision and recall": _line_plot(
+            curves.recall, curves.precision, ("recall", "precision"), _lower_end(curves.precision)
         ),
-    ]
-    return "".join(f"<figure><figcaption>{title}</figcaption>{plot}</figure>" for title, plot in plots)
+        "F-measure": _line_plot(
+            threshold, curves.f, ("threshold", "F, beta² = 0.3"), _lower_end(curves.f), mark=best_f
+        ),
+        "ROC": _line_plot(*roc, ("false positive rate", "true positive rate")),
+        "Images by error": _line_plot(
+            share,
+            errors,
+            ("share of the images", "MAE at most"),
+            high=max(float(errors[-1]) * 1.05, 0.01),
+            mark=median,
+        ),
+    }
 
 
-def _roc(curves: Curves) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.append(curves.false_positive_rate, 0.0), np.append(curves.true_positive_rate, 0.0)
+def _line_plot(
+    x_values: Curve,
+    y_values: Curve,
+    labels: tuple[str, str],
+    low: float = 0.0,
+    high: float = 1.0,
+    mark: tuple[float, float, str] | None = None,
+) -> str:
+    """Draw one line over an x axis from 0 to 1 and a y axis from `low` to `high`, and one point that has a name."""
+    canvas = Canvas(WIDTH, HEIGHT, f"{labels[1]} over {labels[0]}")
+    x, y = Scale(0.0, 1.0, LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP)
+    canvas.axes(x, y, *labels)
+    known = np.isfinite(x_values) & np.isfinite(y_values)
+    points = zip(x_values[known], y_values[known], strict=True)
+    canvas.curve([(x.at(a), y.at(b)) for a, b in points], "line")
+    if mark is not None:
+        at = x.at(mark[0]), y.at(mark[1])
+        near_right = mark[0] > 0.6
+        canvas.circle(at, 4, "mark")
+        canvas.text(
+            (at[0] - 8 if near_right else at[0] + 8, at[1] + 20),
+            mark[2],
+            "end" if near_right else "start",
+            "mark-label",
+        )
+    return canvas.svg()
 
 
-def _upper_half(label: str, values: NDArray[np.float64]) -> Axis:
-    """An axis from 0.5 where all values lie above that, so that good models can be told apart; from 0 otherwise."""
-    return Axis(label, 0.5 if values.min() >= 0.5 else 0.0)
+def _lower_end(values: Curve) -> float:
+    """Return 0.5 where all values lie above that, so that good models can be told apart; 0 otherwise."""
+    return 0.5 if values.min() >= 0.5 else 0.0
 
 
-def _comparison(evaluation: Evaluation, test_set: str | None) -> str:
-    """Table of the published figures, and this model's row where the data set is one of theirs."""
+def _comparison(evaluation: Evaluation, test_set: str | None) -> list[dict[str, Any]]:
+    """Return the published figures, and this model's row where the data set is one of theirs; the best row is last."""
     sets = SETS if test_set is None else (test_set,)
-    rows = []
-    for method, figures in PUBLISHED.items():
-        chosen = [figures[SETS.index(name)] for name in sets]
-        cells = "".join(map(_cells, chosen))
-        rows.append((chosen[0].mae, f'<tr><th>{escape(method)}</th><td class="origin">published</td>{cells}</tr>'))
-    note = "<p>This data set is none of those that these figures were published for, so they are not comparable.</p>"
+    rows = [(method, [figures[SETS.index(name)] for name in sets], False) for method, figures in PUBLISHED.items()]
     if test_set is not None:
         summary = evaluation.summary
-        own = Figures(summary.mae, summary.blurred.max_f, summary.iou)
-        origin = '<td class="origin">measured here</td>'
-        rows.append((own.mae, f'<tr class="own"><th>{escape(evaluation.model)}</th>{origin}{_cells(own)}</tr>'))
-        note = ""
-    names = "".join(f'<th colspan="3">{name}</th>' for name in sets)
-    figures_heading = "<th>MAE</th><th>F, blurred</th><th>IoU</th>" * len(sets)
-    head = (
-        f'<thead><tr><th></th><th></th>{names}</tr><tr><th>method</th><th class="origin">figures</th>{figures_heading}'
-        "</tr></thead>"
-    )
-    body = "".join(row for _, row in sorted(rows, reverse=True))  # the best, with the smallest MAE, last
-    return f"{note}<table>{head}<tbody>{body}</tbody></table>"
-
-
-def _cells(figures: Figures) -> str:
-    return "".join(f"<td>{_number(value)}</td>" for value in figures.row())
+        rows.append((evaluation.model, [Figures(summary.mae, summary.blurred.max_f, summary.iou)], True))
+    rows.sort(key=lambda row: row[1][0].mae, reverse=True)
+    return [
+        {"method": method, "own": own, "cells": [_number(value) for item in figures for value in item.row()]}
+        for method, figures, own in rows
+    ]
 
 
 def _number(value: float) -> str:

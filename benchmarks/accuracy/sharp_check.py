@@ -11,13 +11,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from br2net.benchmarks.accuracy.evaluation import blur_map
-from br2net.datasets.metrics import BINARY
 from br2net.errors import InputError
 from br2net.runtime.backend import Backend
 from br2net.runtime.images import read_image
+from br2net.runtime.postprocessing import blurred_fraction
+from br2net.types import Frame, Map
 
 RADIUS_SHARE = 0.02  # disc radius as a share of the longer side: 15 pixels at 768, far past any acceptable sharpness
 GAMMA = 2.2  # a lens blurs light, not grey levels
@@ -87,7 +87,7 @@ def check_sharp(
     return SharpCheck(images)
 
 
-def defocus(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def defocus(frame: Frame) -> Frame:
     """Lay a strong disc blur over a frame `(H, W, 3)` uint8, in linear light; gives a new frame.
 
     Not `br2net.training.synthetic`: what a model is judged by should not be what made its training material, and
@@ -102,8 +102,8 @@ def defocus(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(np.rint(255.0 * np.clip(blurred, 0.0, 1.0) ** (1.0 / GAMMA)), dtype=np.uint8)
 
 
-def _amount(blur: NDArray[np.float32]) -> BlurAmount:
-    return BlurAmount(float((blur >= BINARY).mean()), float(blur.mean(dtype=np.float64)))
+def _amount(blur: Map) -> BlurAmount:
+    return BlurAmount(blurred_fraction(blur), float(blur.mean(dtype=np.float64)))
 
 
 def _average(amounts: Sequence[BlurAmount]) -> BlurAmount:

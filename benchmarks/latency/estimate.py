@@ -7,7 +7,7 @@ from br2net.benchmarks.latency.record import Estimate, Row, Validation
 from br2net.benchmarks.latency.roofline import Peaks, network_bound_ms
 from br2net.benchmarks.latency.work import Work
 
-PRECISIONS = ("fp32", "fp16", "int8")  # what an engine of a GPU can be built in
+FLOAT_PRECISIONS = ("fp32", "fp16")  # precisions of an engine of a float32 file
 
 
 def estimate_devices(names: Sequence[str], rows: Sequence[Row], works: Mapping[str, Work]) -> tuple[Estimate, ...]:
@@ -26,20 +26,18 @@ def estimate_devices(names: Sequence[str], rows: Sequence[Row], works: Mapping[s
     for name in names:
         device = find_device(name)
         peaks = device.peaks()
-        for row in rows:
-            share = _best_share([item for item in rows if (item.network, item.form) == (row.network, row.form)])
-            if row.key not in works:
-                continue
-            choices = ("int8",) if row.precision == "int8" else tuple(item for item in PRECISIONS if item != "int8")
-            for precision in choices:
-                one = (name, row.network, row.form, precision)
+        source = f"{device.source}; {device.note}" if device.note else device.source
+        for own in (row.setting for row in rows if row.setting.key in works):
+            twins = [row for row in rows if (row.setting.network, row.setting.form) == (own.network, own.form)]
+            share = _best_share(twins)
+            for precision in ("int8",) if own.precision == "int8" else FLOAT_PRECISIONS:
+                one = (name, own.network, own.form, precision)
                 if precision not in device.tera_ops or one in seen:
                     continue
                 seen.add(one)
-                best = network_bound_ms(works[row.key], peaks, precision)
-                source = f"{device.source}; {device.note}" if device.note else device.source
+                best = network_bound_ms(works[own.key], peaks, precision)
                 scaled = best / share if share else None
-                found.append(Estimate(device.title, row.network, row.form, precision, best, scaled, source))
+                found.append(Estimate(device.title, own.network, own.form, precision, best, scaled, source))
     return tuple(found)
 
 
@@ -50,18 +48,21 @@ def validate(rows: Sequence[Row], works: Mapping[str, Work], peaks: Peaks) -> tu
     """
     found = []
     for row in rows:
+        own = row.setting
         others = [
             item
             for item in rows
-            if (item.backend, item.precision, item.form) == (row.backend, row.precision, row.form)
-            and item.network != row.network
+            if (item.setting.backend, item.setting.precision, item.setting.form)
+            == (own.backend, own.precision, own.form)
+            and item.setting.network != own.network
         ]
         share = _best_share(others)
-        if share is None or row.key not in works:
+        if share is None or own.key not in works:
             continue
         other = max(others, key=lambda item: item.share_of_limit() or 0.0)
-        estimated = network_bound_ms(works[row.key], peaks, row.precision, row.batch) / share
-        found.append(Validation(row.label, other.label, estimated, row.stages["inference"].p50 / row.batch))
+        estimated = network_bound_ms(works[own.key], peaks, own.precision, own.batch) / share
+        measured = row.times.stages["inference"].p50 / own.batch
+        found.append(Validation(own.label, other.setting.label, estimated, measured))
     return tuple(found)
 
 

@@ -1,9 +1,10 @@
-"""Memory that a model takes: a process of its own loads it, runs it a few times, and tells its peak.
+"""Memory that a model takes: a separate process loads it, runs it a few times, and prints its peak.
 
-Run as a program: `python -m br2net.benchmarks.latency.memory REQUEST`, the request being the JSON of `Request`.
+Run as a program: `python -m br2net.benchmarks.latency.memory JOB`, where JOB is the JSON of `MemoryJob`.
 """
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from br2net.benchmarks.latency.environment import read
-from br2net.runtime.backend import InferenceOptions
+from br2net.runtime.backend import InferenceOptions, detect
 from br2net.runtime.backends import open_backend
 
 RUNS = 3
@@ -20,8 +21,8 @@ TIMEOUT_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to load and run."""
+class MemoryJob:
+    """A model to load and run."""
 
     path: str
     backend: str
@@ -41,9 +42,9 @@ class Memory:
     device_bytes: int | None
 
 
-def measure_memory(request: Request) -> Memory | None:
-    """Run the request in a process of its own; None where that fails, as on systems without `/proc`."""
-    command = [sys.executable, "-m", "br2net.benchmarks.latency.memory", json.dumps(asdict(request))]
+def measure_memory(job: MemoryJob) -> Memory | None:
+    """Run the job in a separate process; None where that fails, for example on systems without `/proc`."""
+    command = [sys.executable, "-m", "br2net.benchmarks.latency.memory", json.dumps(asdict(job))]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
         return Memory(**json.loads(done.stdout.splitlines()[-1]))
@@ -52,13 +53,11 @@ def measure_memory(request: Request) -> Memory | None:
 
 
 def _device_memory() -> int | None:
-    """Bytes of the GPU's memory that this process holds, by NVML; None where there is no such library or GPU."""
+    """Return the bytes of GPU memory that this process holds, by NVML; None where there is no such library or GPU."""
     try:
         import pynvml
     except ImportError:
         return None
-    import os
-
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -70,7 +69,7 @@ def _device_memory() -> int | None:
 
 
 def _peak() -> int:
-    """Largest resident memory of this process; the kernel's own note, since `getrusage` counts the parent's too."""
+    """Return the largest resident memory of this process by the kernel; `getrusage` would count the parent's too."""
     for line in read(Path("/proc/self/status")).splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -79,12 +78,12 @@ def _peak() -> int:
 
 def main() -> None:
     """Load, run, and print the peaks as one line of JSON."""
-    request = Request(**json.loads(sys.argv[1]))
-    options = InferenceOptions(request.device, request.precision, (request.width, request.height), request.threads)
-    with open_backend(Path(request.path), request.backend, options) as backend:
-        batch = np.zeros((request.batch, 3, backend.height, backend.width), np.float32)
+    job = MemoryJob(**json.loads(sys.argv[1]))
+    options = InferenceOptions(job.device, job.precision, (job.width, job.height), job.threads)
+    with open_backend(Path(job.path), job.backend, options) as backend:
+        frames = [np.zeros((backend.height, backend.width, 3), np.uint8)] * job.batch
         for _ in range(RUNS):
-            backend.infer(batch)
+            detect(backend, frames)
         device = _device_memory()
     print(json.dumps(asdict(Memory(_peak(), device))))
 

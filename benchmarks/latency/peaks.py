@@ -1,14 +1,16 @@
-"""What this machine can do at best, measured: multiply-accumulates per second in a GEMM, bytes per second in a copy."""
+"""Peaks of this machine: multiply-accumulates per second in a GEMM, and bytes per second in a copy."""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from br2net.benchmarks.latency.devices import DEVICES
 from br2net.benchmarks.latency.roofline import Copy, Peaks
 from br2net.runtime.openvino.core import shared_core
 
@@ -16,6 +18,8 @@ CHANNELS, SIDE = 1024, 64  # of the 1x1 convolution that is the GEMM: 4.3 G mult
 COPY_BYTES = (*(1 << exponent for exponent in range(18, 30, 2)), 1 << 29)  # 256 KiB to 512 MiB, moved
 COPY_TOTAL = 1 << 28  # moved in one try at least
 LINE = 64  # bytes of a cache line
+GPU_SIDE, GPU_TRIES = 4096, 10  # of square matrices
+GPU_COPY_BYTES = tuple(1 << exponent for exponent in range(20, 30, 2))
 
 
 def measure_peaks(seconds: float = 0.4, largest_copy: int = COPY_BYTES[-1]) -> Peaks:
@@ -37,7 +41,7 @@ def measure_peaks(seconds: float = 0.4, largest_copy: int = COPY_BYTES[-1]) -> P
 
 
 def _best_seconds(work: Callable[[], object], seconds: float) -> float:
-    """The shortest of as many tries as fit into `seconds`, and of three at least."""
+    """Return the shortest of as many tries as fit into `seconds`, and of three at least."""
     work()
     times: list[float] = []
     while len(times) < 3 or sum(times) < seconds:
@@ -55,7 +59,7 @@ def _numpy_gemm(seconds: float) -> float:
 
 
 def _openvino_gemm(precision: str, seconds: float) -> float | None:
-    """Multiply-accumulates per second of a 1x1 convolution; None where OpenVINO computes otherwise than asked."""
+    """Return the multiply-accumulates per second of a 1x1 convolution; None where OpenVINO uses another precision."""
     import openvino
     from openvino import opset13 as ops
 
@@ -83,7 +87,7 @@ def _openvino_gemm(precision: str, seconds: float) -> float | None:
 
 
 def _executed_precisions(compiled: object) -> set[str]:
-    """What the convolutions of a compiled model compute in, as they are in force."""
+    """Return the precisions that the convolutions of a compiled model compute in."""
     names = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
     found = set()
     for node in compiled.get_runtime_model().get_ordered_ops():  # type: ignore[attr-defined]
@@ -111,3 +115,50 @@ def _repeat_copy(source: NDArray[np.float64], target: NDArray[np.float64], size:
     """One call of NumPy that copies the same bytes `repeats` times, moved on by a cache line each time."""
     shape, strides = (repeats, size // 8), (LINE, 8)
     np.copyto(as_strided(target, shape, strides), as_strided(source, shape, strides))
+
+
+def gpu_peaks(name: str) -> Peaks | None:
+    """Return the peaks of the GPU of this name, measured by PyTorch or published; None where neither is possible."""
+    measured = _measured_gpu()
+    if measured is not None:
+        return measured
+    wanted = name.lower().replace(" ", "-")
+    keys = [key for key in DEVICES if key in wanted or wanted.endswith(key)]
+    return DEVICES[keys[0]].peaks() if keys else None
+
+
+def _measured_gpu() -> Peaks | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    macs = {}
+    for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
+        left, right = (torch.randn(GPU_SIDE, GPU_SIDE, device="cuda", dtype=kind) for _ in range(2))
+        macs[precision] = GPU_SIDE**3 / _best_gpu_seconds(torch, lambda left=left, right=right: left @ right)
+    left, right = (torch.randint(-9, 9, (GPU_SIDE, GPU_SIDE), device="cuda", dtype=torch.int8) for _ in range(2))
+    macs["int8"] = GPU_SIDE**3 / _best_gpu_seconds(torch, lambda: torch._int_mm(left, right.t()))
+    copies = []
+    for size in GPU_COPY_BYTES:
+        source = torch.ones(size // 2, dtype=torch.uint8, device="cuda")
+        target = torch.empty_like(source)
+        copies.append(
+            Copy(size, size / _best_gpu_seconds(torch, lambda target=target, source=source: target.copy_(source)))
+        )
+    return Peaks(macs, tuple(copies), "measured")
+
+
+def _best_gpu_seconds(torch: Any, work: Any) -> float:
+    """Return the shortest of some tries, by CUDA events."""
+    work()
+    times: list[float] = []
+    for _ in range(GPU_TRIES):
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        work()
+        ended.record()
+        ended.synchronize()
+        times.append(float(began.elapsed_time(ended)) / 1000.0)
+    return min(times)

@@ -1,9 +1,13 @@
-"""What a run found, as it is kept: rows of figures, the machine, and how it was measured."""
+"""Results of a run: rows of figures, the machine and the method; written as JSON of a versioned schema and as CSV."""
 
+import csv
+import io
+import json
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from br2net.benchmarks.latency.conditions import Conditions
@@ -12,10 +16,17 @@ from br2net.benchmarks.latency.memory import Memory
 from br2net.benchmarks.latency.power import Energy
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.latency.statistics import LARGEST_CV, Distribution, Ratio
-from br2net.benchmarks.latency.timing import Method, Sample, Series
+from br2net.benchmarks.latency.timing import STAGES, Method, Sample, Series
+from br2net.errors import InputError
+from br2net.files import write_text
 
 SCHEMA = "br2net-benchmark-1"
-ROLES = ("paper", "eager", "model")
+BACKEND_NAMES = {
+    "torch": "PyTorch eager",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "tensorrt": "TensorRT",
+}
 
 
 @dataclass(frozen=True)
@@ -73,19 +84,15 @@ class SweepPoint:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One file on one backend.
+class Setting:
+    """What was timed: one file on one backend.
 
     Attributes:
         role: `paper` (the paper's configuration), `eager` (the same network as a model's in PyTorch eager, fp32, plain), or
             `model` (what was asked for).
+        name: name on the command line.
         weights: what the weights were trained on.
-        end_to_end, stages: of one batch.
-        faster_than_paper, faster_than_eager, faster_than_first: end to end per image, round by round; the last is against the
-            first file that was named, on the same backend (and in the same precision where it has that).
-        bounds_ms: least time of a stage, for one batch.
-        macs, bytes_moved: of one image.
-        tag: the file's name, where nothing else tells two rows apart.
+        tag: file name, where nothing else tells two settings apart.
     """
 
     role: str
@@ -101,53 +108,89 @@ class Row:
     file: str
     file_sha256: str
     weights: str
-    end_to_end: Distribution
-    stages: dict[str, Distribution]
-    faster_than_paper: Ratio | None = None
-    faster_than_eager: Ratio | None = None
-    faster_than_first: Ratio | None = None
-    macs: int = 0
-    bytes_moved: float = 0.0
-    bounds_ms: dict[str, float] = field(default_factory=dict)
-    memory: Memory | None = None
-    energy: Energy | None = None
-    accuracy: Accuracy | None = None
-    throughput: tuple[Throughput, ...] = ()
-    sweep: tuple[SweepPoint, ...] = ()
-    layers: tuple[LayerTime, ...] = ()
-    warnings: tuple[str, ...] = ()
     tag: str = ""
 
     @property
     def key(self) -> str:
-        """The same for the same thing in another run."""
+        """Identifier, equal for the same setting in another run."""
         parts = (self.role, self.network, self.form, self.backend, self.precision, f"{self.width}x{self.height}")
         return " ".join((*parts, f"batch {self.batch}", *filter(None, [self.tag])))
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Name for people."""
         form = "" if self.form == "restructured" else f" {self.form}"
         tag = f" ({self.tag})" if self.tag else ""
         return f"{self.network}{form}, {BACKEND_NAMES.get(self.backend, self.backend)} {self.precision.upper()}{tag}"
 
     @property
+    def on_processor(self) -> bool:
+        """Whether the CPU computes it."""
+        return self.device.upper().split(".")[0] == "CPU"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of one batch.
+
+    Attributes:
+        faster_than_paper, faster_than_eager, faster_than_first: speed-up end to end per image, round by round; the last
+            is against the first file that was named, on the same backend (and in the same precision where it has that).
+        warnings: what is doubtful about the times.
+    """
+
+    end_to_end: Distribution
+    stages: dict[str, Distribution]
+    faster_than_paper: Ratio | None = None
+    faster_than_eager: Ratio | None = None
+    faster_than_first: Ratio | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine allows.
+
+    Attributes:
+        macs, bytes_moved: work of one image.
+        bounds_ms: least time of a stage, for one batch.
+        layers: steps of the network as executed.
+    """
+
+    macs: int = 0
+    bytes_moved: float = 0.0
+    bounds_ms: dict[str, float] = field(default_factory=dict)
+    layers: tuple[LayerTime, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Everything that was measured of one setting; the JSON has it in one flat object."""
+
+    setting: Setting
+    times: Times
+    limits: Limits = field(default_factory=Limits)
+    memory: Memory | None = None
+    energy: Energy | None = None
+    accuracy: Accuracy | None = None
+    throughput: tuple[Throughput, ...] = ()
+    sweep: tuple[SweepPoint, ...] = ()
+
+    @property
     def per_image_ms(self) -> float:
         """Median, end to end."""
-        return self.end_to_end.p50 / self.batch
+        return self.times.end_to_end.p50 / self.setting.batch
 
     def share_of_limit(self, stage: str = "inference") -> float | None:
-        """The roofline bound over the measured median: 1 would be as fast as the device can."""
-        bound, measured = self.bounds_ms.get(stage), self.stages.get(stage)
+        """Return the roofline bound over the measured median: 1 would be as fast as the device can."""
+        bound, measured = self.limits.bounds_ms.get(stage), self.times.stages.get(stage)
         return bound / measured.p50 if bound and measured and measured.p50 > 0.0 else None
 
-
-BACKEND_NAMES = {
-    "torch": "PyTorch eager",
-    "onnxruntime": "ONNX Runtime",
-    "openvino": "OpenVINO",
-    "tensorrt": "TensorRT",
-}
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures in one flat dictionary."""
+        nested = asdict(self)
+        parts = [nested.pop(name) for name in ("setting", "times", "limits")]
+        return {"key": self.setting.key, **parts[0], **parts[1], **parts[2], **nested}
 
 
 @dataclass(frozen=True)
@@ -227,18 +270,13 @@ class Report:
     series: tuple[Series, ...] = ()
 
     @property
-    def baseline(self) -> Row | None:
-        """The paper's configuration."""
-        return next((row for row in self.rows if row.role == "paper"), None)
-
-    @property
     def models(self) -> list[Row]:
-        """What was asked for."""
-        return [row for row in self.rows if row.role == "model"]
+        """Rows that were asked for."""
+        return [row for row in self.rows if row.setting.role == "model"]
 
     def fastest(self, network: str | None = None) -> Row | None:
-        """Of the models, or of one network."""
-        rows = [row for row in self.models if network in (None, row.network)]
+        """Return the fastest of the models, or of one network."""
+        rows = [row for row in self.models if network in (None, row.setting.network)]
         return min(rows, key=lambda row: row.per_image_ms, default=None)
 
     def warnings(self) -> list[str]:
@@ -249,13 +287,11 @@ class Report:
         return [*said, *(self.conditions.warnings() if self.conditions else [])]
 
     def to_json(self) -> dict[str, Any]:
-        """As it is kept; the schema is `schema.json` beside this module."""
-        facts = {"schema": SCHEMA, "complete": not self.interrupted, **asdict(replace(self, series=()))}
+        """Return everything but the samples; the schema is `schema.json` beside this module."""
+        facts = {"schema": SCHEMA, "complete": not self.interrupted, **asdict(replace(self, rows=(), series=()))}
         del facts["series"]
-        for row, raw in zip(self.rows, facts["rows"], strict=True):
-            raw["key"] = row.key
-        for item, raw in zip(self.validations, facts["validations"], strict=True):
-            raw["error"] = item.error
+        facts["rows"] = [row.to_json() for row in self.rows]
+        facts["validations"] = [{**asdict(item), "error": item.error} for item in self.validations]
         facts["warnings"] = self.warnings()
         return rounded(facts)  # type: ignore[no-any-return]
 
@@ -267,19 +303,13 @@ def row_warnings(samples: Sequence[Sample], end_to_end: Distribution, inference:
         said.append(f"Only {end_to_end.samples} iterations: percentiles and spread mean little.")
     if inference.cv is not None and inference.cv > LARGEST_CV:
         said.append(f"Unstable: inference varies by {100 * inference.cv:.1f} % (CV; more than {100 * LARGEST_CV:g} %).")
-    transfer = _mean([sample.stages.get("transfer", 0.0) for sample in samples])
-    enqueue = _mean([sample.enqueue or 0.0 for sample in samples])
+    transfer = fmean(sample.stages.get("transfer", 0.0) for sample in samples)
+    enqueue = fmean(sample.enqueue or 0.0 for sample in samples)
     if transfer > inference.mean:
         said.append("Transfer-bound: copying to and from the device takes longer than the network.")
     if enqueue > 0.0 and enqueue > 0.9 * (inference.mean + transfer):
         said.append("Enqueue-bound: the CPU takes as long to give the work as the device to do it; try a CUDA graph.")
     return tuple(said)
-
-
-def told_apart(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those that only their files tell apart with the names of these."""
-    counts = Counter(row.key for row in rows)
-    return [replace(row, tag=row.file) if counts[row.key] > 1 else row for row in rows]
 
 
 def rounded(value: Any) -> Any:
@@ -293,5 +323,38 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def write_json(path: Path, report: Report) -> None:
+    """Write the figures, whole or not at all."""
+    write_text(path, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def samples_csv(report: Report) -> str:
+    """Milliseconds of every counted iteration, one line each; what a backend has no clock for is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "round", *(f"{stage}_ms" for stage in STAGES), "end_to_end_ms"])
+    for row, series in zip(report.rows, report.series, strict=True):
+        for number, samples in enumerate(series.rounds):
+            for sample in samples:
+                stages = (sample.stages.get(stage) for stage in STAGES)
+                cells = ("" if value is None else f"{value:.4f}" for value in (*stages, sample.end_to_end))
+                writer.writerow([row.setting.key, number, *cells])
+    return text.getvalue()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The figures of an earlier run.
+
+    Raises:
+        InputError: if the file is missing, is no such result, or is of another version of the schema.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a benchmark result: it is no JSON.") from error
+    found = raw.get("schema") if isinstance(raw, dict) else None
+    if found != SCHEMA:
+        raise InputError(f"{path} is not a benchmark result of {SCHEMA}" + (f", but of {found}." if found else "."))
+    return dict(raw)

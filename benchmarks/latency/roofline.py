@@ -4,6 +4,7 @@ Source: Williams, Waterman, Patterson, "Roofline: an insightful visual performan
 the speed that a copy of as many bytes has, so that what fits into a cache is held against the cache.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,3 +70,27 @@ def network_bound_ms(work: Work, peaks: Peaks, precision: str, batch: int = 1) -
         peaks.bound_ms(layer.macs, layer.bytes_moved(own, batch), own)
         for layer, own in zip(work.layers, work.precisions(precision, peaks.rest), strict=True)
     )
+
+
+def stage_bounds(
+    size: tuple[int, int], frame: tuple[int, int], batch: int, precision: str, work: Work | None, peaks: Peaks
+) -> dict[str, float]:
+    """Return the least milliseconds of each stage of one batch; of inference only where its work is known.
+
+    Before and after the network a stage has at least to read its input and to write its output: a frame of 8-bit BGR and a
+    batch of float32, a map and a map of the frame's size. What the network reads and writes is in its layers.
+
+    Args:
+        size: `(width, height)` of the network input.
+        frame: `(width, height)` of the frames.
+        batch: number of frames.
+        precision: precision in force.
+        work: work of the network for one image.
+        peaks: peaks of the device.
+    """
+    pixels, frame_pixels = math.prod(size) * batch, math.prod(frame) * batch
+    moved = {"preprocess": 3 * frame_pixels + 12 * pixels, "postprocess": 4 * pixels + 4 * frame_pixels}
+    bounds = {name: count / peaks.bandwidth(count) * 1000.0 for name, count in moved.items()}
+    if work is not None:
+        bounds["inference"] = network_bound_ms(work, peaks, precision, batch) * batch
+    return bounds

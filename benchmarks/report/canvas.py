@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from html import escape
+
+from markupsafe import Markup, escape
 
 Point = tuple[float, float]
 
@@ -90,10 +91,10 @@ class Canvas:
         self.text(((x.start + x.end) / 2, y.start + 38), x_label, "middle", "axis")
         self.text((14, (y.start + y.end) / 2), y_label, "middle", "axis", turned=True)
 
-    def svg(self) -> str:
-        """The element."""
+    def svg(self) -> Markup:
+        """Return the `<svg>` element."""
         head = f'<svg viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(self.label)}">'
-        return f"{head}{''.join(self.parts)}</svg>"
+        return Markup(f"{head}{''.join(self.parts)}</svg>")
 
 
 def number(value: float) -> str:
@@ -101,12 +102,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
-def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Names with their colours, as HTML: pairs of class and name."""
+def legend(entries: Sequence[tuple[str, str]]) -> Markup:
+    """Return names with their colours, as HTML; entries are pairs of class and name."""
     items = "".join(
         f'<span class="nowrap"><i class="swatch {kind}"></i>{escape(name)}</span>' for kind, name in entries
     )
-    return f'<p class="legend">{items}</p>'
+    return Markup(f'<p class="legend">{items}</p>')
 
 
 def _tip(text: str) -> str:

@@ -1,35 +1,32 @@
-"""Pieces of a self-contained page."""
+"""Self-contained HTML pages from Jinja2 templates."""
 
-from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+from markupsafe import Markup
 
-def style() -> str:
-    """The style sheet of every report: light, dark and printed."""
-    return resources.files("br2net.benchmarks.report").joinpath("style.css").read_text(encoding="utf-8")
+PACKAGE = "br2net.benchmarks.report"
 
 
-def table(heading: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """An HTML table whose cells are HTML already; the first column names its row."""
-    head = "".join(f"<th>{cell}</th>" for cell in heading)
-    body = "".join(
-        f"<tr><th>{cells[0]}</th>" + "".join(f"<td>{cell}</td>" for cell in cells[1:]) + "</tr>" for cells in rows
-    )
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+def style() -> Markup:
+    """Return the style sheet of every report: light, dark and printed."""
+    return Markup(resources.files(PACKAGE).joinpath("style.css").read_text(encoding="utf-8"))
 
 
 def render(package: str, template: str, **values: Any) -> str:
     """Fill a Jinja2 template of a package. Values are escaped for HTML, except those of type `markupsafe.Markup`.
+
+    The template may extend `layout.html` and import `macros.html` of this package.
 
     Args:
         package: import name of the package that holds the template, for example `br2net.calibration`.
         template: file name of the template.
         values: names of the template, and what they stand for.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader(package, "")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(template).render(values)
+    loader = ChoiceLoader([PackageLoader(package, ""), PackageLoader(PACKAGE, "")])
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(values)

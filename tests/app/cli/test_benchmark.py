@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from br2net.benchmarks.latency import run
-from br2net.benchmarks.latency.store import read_json, write_json
+from br2net.benchmarks.latency.record import read_json, write_json
 from tests.app.cli.conftest import Command
 from tests.benchmarks.latency.conftest import make_report
 

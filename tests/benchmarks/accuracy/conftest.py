@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from br2net.runtime.backend import Backend
+from br2net.runtime.backend import Backend, HostRequest
 from br2net.runtime.metadata import SYMMETRIC, ModelMetadata
 from br2net.types import Batch
 
@@ -19,14 +19,16 @@ class RedIsBlur(Backend):
     precision = "fp32"
 
     def __init__(self) -> None:
+        super().__init__()
         self.width = self.height = 64
         self.metadata = ModelMetadata("red", "{}", "none", 64, 64, SYMMETRIC)
 
-    def _run(self, batch: Batch) -> Batch:
-        return np.asarray(np.clip((batch[:, :1] + 1.0) / 2.0, 0.0, 1.0), dtype=np.float32)
+    def _new_request(self, batch: int) -> HostRequest:
+        return HostRequest(self, batch, _red)
 
-    def close(self) -> None:
-        pass
+
+def _red(batch: Batch) -> Batch:
+    return np.asarray(np.clip((batch[:, :1] + 1.0) / 2.0, 0.0, 1.0), dtype=np.float32)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_the_command_in_the_report_makes_the_same_report(
     folder = tmp_path / "a report"
     assert command("--positive", "sharp", "--all-sharp", str(dataset / "images"), "--report", str(folder)) == 0
     page = (folder / "index.html").read_text(encoding="utf-8")
-    line = page.split("<pre><code>")[1].split("</code>")[0].replace("&#x27;", "'")
+    line = page.split("<pre><code>")[1].split("</code>")[0].replace("&#39;", "'")
     (folder / "index.html").unlink()
     assert command.run(shlex.split(line)[1:]) == 0
     assert (folder / "index.html").read_text(encoding="utf-8") == page

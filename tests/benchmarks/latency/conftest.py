@@ -11,10 +11,13 @@ from br2net.benchmarks.latency.record import (
     Estimate,
     Failure,
     LayerTime,
+    Limits,
     Report,
     Row,
+    Setting,
     SweepPoint,
     Throughput,
+    Times,
     Validation,
 )
 from br2net.benchmarks.latency.roofline import Copy, Peaks
@@ -69,26 +72,33 @@ def make_report(scale: float = 1.0, seed: int = 0) -> Report:
         fast = role == "model" and precision == "bf16"
         rows.append(
             Row(
-                role=role,
-                name=network,
-                network=network,
-                form=form,
-                backend=backend,
-                device="CPU",
-                precision=precision,
-                width=size,
-                height=size,
-                batch=1,
-                file=f"{network}.onnx",
-                file_sha256="0" * 16,
-                weights="none (random weights)" if mae is None else "Shi's train set",
-                end_to_end=describe([sample.end_to_end for sample in samples]),
-                stages={name: describe([sample.stages[name] for sample in samples]) for name in share},
-                faster_than_paper=speed_up(all_series[0].medians(), series.medians()) if index else None,
-                faster_than_eager=speed_up(eager.medians(), series.medians()) if role == "model" else None,
-                macs=48_650_000_000 if network == "resnext101" else 1_370_000_000,
-                bytes_moved=4.0e8 if network == "resnext101" else 6.0e7,
-                bounds_ms={"preprocess": 0.2, "inference": 0.45 * median, "postprocess": 0.1},
+                Setting(
+                    role=role,
+                    name=network,
+                    network=network,
+                    form=form,
+                    backend=backend,
+                    device="CPU",
+                    precision=precision,
+                    width=size,
+                    height=size,
+                    batch=1,
+                    file=f"{network}.onnx",
+                    file_sha256="0" * 16,
+                    weights="none (random weights)" if mae is None else "Shi's train set",
+                ),
+                Times(
+                    describe([sample.end_to_end for sample in samples]),
+                    {name: describe([sample.stages[name] for sample in samples]) for name in share},
+                    faster_than_paper=speed_up(all_series[0].medians(), series.medians()) if index else None,
+                    faster_than_eager=speed_up(eager.medians(), series.medians()) if role == "model" else None,
+                ),
+                Limits(
+                    macs=48_650_000_000 if network == "resnext101" else 1_370_000_000,
+                    bytes_moved=4.0e8 if network == "resnext101" else 6.0e7,
+                    bounds_ms={"preprocess": 0.2, "inference": 0.45 * median, "postprocess": 0.1},
+                    layers=make_layers(70, index, precision) if fast else (),
+                ),
                 memory=Memory((300 + 40 * index) << 20, None),
                 accuracy=None if mae is None else Accuracy("cuhk, test100", 100, mae, 0.97),
                 throughput=(Throughput(1, 2, 70.0, 14.2), Throughput(2, 1, 84.0, 23.5)) if fast else (),
@@ -98,7 +108,6 @@ def make_report(scale: float = 1.0, seed: int = 0) -> Report:
                 )
                 if fast and network == "mobile"
                 else (),
-                layers=make_layers(70, index, precision) if fast else (),
             )
         )
     return Report(

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from br2net.benchmarks.latency.compare import compare
-from br2net.benchmarks.latency.record import Report
-from br2net.benchmarks.latency.store import write_json
+from br2net.benchmarks.latency.record import Report, Row, write_json
 from br2net.errors import InputError
 from tests.benchmarks.latency.conftest import make_report
 
@@ -42,8 +41,12 @@ def test_ten_per_cent_faster_is_no_regression(tmp_path: Path) -> None:
 
 def slowed(report: Report, factor: float) -> Report:
     """All rows, the baseline too, slower by a factor."""
-    rows = [replace(row, end_to_end=replace(row.end_to_end, p50=factor * row.end_to_end.p50)) for row in report.rows]
-    return replace(report, rows=tuple(rows))
+
+    def slower(row: Row) -> Row:
+        ends = row.times.end_to_end
+        return replace(row, times=replace(row.times, end_to_end=replace(ends, p50=factor * ends.p50)))
+
+    return replace(report, rows=tuple(map(slower, report.rows)))
 
 
 def test_a_machine_that_is_slower_as_a_whole_is_not_held_against_the_code(tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ def test_rows_that_one_run_alone_has_are_named(tmp_path: Path) -> None:
     full, short = make_report(), make_report()
     short = replace(short, rows=short.rows[:-1], series=short.series[:-1])
     found = compare(written(tmp_path / "a.json", full), written(tmp_path / "b.json", short))
-    assert found.gone == (full.rows[-1].key,)
+    assert found.gone == (full.rows[-1].setting.key,)
     assert found.fresh == ()
 
 

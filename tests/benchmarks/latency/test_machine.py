@@ -11,7 +11,7 @@ import pytest
 
 from br2net.benchmarks.latency.conditions import Conditions, between, snapshot
 from br2net.benchmarks.latency.environment import read_environment
-from br2net.benchmarks.latency.memory import Request, measure_memory
+from br2net.benchmarks.latency.memory import MemoryJob, measure_memory
 from br2net.benchmarks.latency.power import (
     NvmlMeter,
     RailMeter,
@@ -191,11 +191,11 @@ def test_memory_is_that_of_a_process_of_its_own(tiny_onnx: Path) -> None:
     ballast = bytearray(400 << 20)  # of this process, which must not count
     ballast[::4096] = b"x" * len(ballast[::4096])
     began = time.monotonic()
-    found = measure_memory(Request(str(tiny_onnx), "onnxruntime", "auto", "auto", 64, 32, 1, 1))
+    found = measure_memory(MemoryJob(str(tiny_onnx), "onnxruntime", "auto", "auto", 64, 32, 1, 1))
     assert found is not None, f"after {time.monotonic() - began:.0f} s"
     assert 50 << 20 < found.host_bytes < 400 << 20
     assert found.device_bytes is None
 
 
 def test_memory_of_what_does_not_load_is_unknown(tmp_path: Path) -> None:
-    assert measure_memory(Request(str(tmp_path / "none.onnx"), "onnxruntime", "auto", "auto", 64, 32, 1, 1)) is None
+    assert measure_memory(MemoryJob(str(tmp_path / "none.onnx"), "onnxruntime", "auto", "auto", 64, 32, 1, 1)) is None

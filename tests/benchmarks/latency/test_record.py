@@ -11,9 +11,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from br2net.benchmarks.latency.record import Report, row_warnings
+from br2net.benchmarks.latency.record import Limits, Report, read_json, row_warnings, samples_csv, write_json
 from br2net.benchmarks.latency.statistics import describe
-from br2net.benchmarks.latency.store import read_json, samples_csv, write_json
 from br2net.benchmarks.latency.timing import Sample
 from br2net.errors import InputError
 
@@ -29,12 +28,12 @@ def test_a_report_follows_the_schema_and_is_read_back(report: Report, tmp_path: 
     write_json(path, report)
     raw = read_json(path)
     check_schema(raw)
-    assert [row["key"] for row in raw["rows"]] == [row.key for row in report.rows]
+    assert [row["key"] for row in raw["rows"]] == [row.setting.key for row in report.rows]
     assert raw["complete"] is True
 
 
 def test_keys_tell_all_rows_apart(report: Report) -> None:
-    assert len({row.key for row in report.rows}) == len(report.rows)
+    assert len({row.setting.key for row in report.rows}) == len(report.rows)
 
 
 def test_an_interrupted_report_says_so(report: Report) -> None:
@@ -47,13 +46,14 @@ def test_an_interrupted_report_says_so(report: Report) -> None:
 def test_every_sample_is_in_the_csv(report: Report) -> None:
     lines = list(csv.DictReader(io.StringIO(samples_csv(report))))
     for row, series in zip(report.rows, report.series, strict=True):
-        own = [float(line["end_to_end_ms"]) for line in lines if line["row"] == row.key]
+        own = [float(line["end_to_end_ms"]) for line in lines if line["row"] == row.setting.key]
         assert own == pytest.approx([sample.end_to_end for sample in series.samples], abs=1e-4)
     assert {line["transfer_ms"] for line in lines} == {""}
 
 
 def test_share_of_the_limit_is_bound_over_measurement(report: Report) -> None:
-    row = replace(report.rows[0], bounds_ms={"inference": report.rows[0].stages["inference"].p50 / 4})
+    row = report.rows[0]
+    row = replace(row, limits=Limits(bounds_ms={"inference": row.times.stages["inference"].p50 / 4}))
     assert row.share_of_limit() == pytest.approx(0.25)
     assert row.share_of_limit("transfer") is None
 

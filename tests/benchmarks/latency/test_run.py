@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from br2net.benchmarks.latency import run as module
+from br2net.benchmarks.latency.contestants import NETWORKS, PAPER, find_subjects
 from br2net.benchmarks.latency.estimate import estimate_devices, validate
-from br2net.benchmarks.latency.limits import with_bounds
 from br2net.benchmarks.latency.record import Report
+from br2net.benchmarks.latency.roofline import stage_bounds
 from br2net.benchmarks.latency.run import FOLDERS, Plan, run_benchmark
-from br2net.benchmarks.latency.streams import measure_throughput
-from br2net.benchmarks.latency.subjects import NETWORKS, PAPER, find_subjects
+from br2net.benchmarks.latency.throughput import measure_throughput
 from br2net.benchmarks.latency.timing import Method
 from br2net.benchmarks.latency.work import LayerWork, Work
 from br2net.errors import BackendError, InputError
@@ -33,15 +33,15 @@ def plan(tiny_onnx: Path) -> Plan:
 
 def test_a_file_is_run_on_every_backend_and_the_same_thing_once(plan: Plan) -> None:
     report = run_benchmark(plan)
-    keys = [(row.backend, row.precision) for row in report.rows]
+    keys = [(row.setting.backend, row.setting.precision) for row in report.rows]
     assert ("onnxruntime", "fp32") in keys
     assert ("openvino", "fp32") in keys
     assert len(set(keys)) == len(keys)
     check_schema(report.to_json())
     for row in report.rows:
-        assert row.end_to_end.samples >= 4
-        parts = sum(stage.mean for stage in row.stages.values())
-        assert parts == pytest.approx(row.end_to_end.mean, rel=1e-3)
+        assert row.times.end_to_end.samples >= 4
+        parts = sum(stage.mean for stage in row.times.stages.values())
+        assert parts == pytest.approx(row.times.end_to_end.mean, rel=1e-3)
 
 
 def test_sizes_and_batches_are_swept_and_streams_counted(plan: Plan) -> None:
@@ -83,7 +83,7 @@ def test_a_file_that_does_not_run_is_told_and_the_others_go_on(plan: Plan, tmp_p
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     report = run_benchmark(replace(plan, subjects=(("broken", broken), *plan.subjects)))
-    assert {row.name for row in report.rows} == {"tiny"}
+    assert {row.setting.name for row in report.rows} == {"tiny"}
     assert all("broken" in item.what and "is not an ONNX file" in item.reason for item in report.failures)
 
 
@@ -122,9 +122,9 @@ def test_a_run_that_is_cut_off_before_timing_is_still_a_report(plan: Plan, monke
 def test_layers_of_a_profile_have_the_work_of_the_file(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "measure_peaks", lambda: PEAKS)
     report = run_benchmark(replace(plan, details=True, backend="openvino"))
-    [row] = [item for item in report.rows if item.layers]
-    assert sum(layer.macs for layer in row.layers) == row.macs == (4 * 27 + 4) * 64 * 32
-    assert all(layer.ms > 0.0 and layer.bytes_moved > 0 for layer in row.layers)
+    [row] = [item for item in report.rows if item.limits.layers]
+    assert sum(layer.macs for layer in row.limits.layers) == row.limits.macs == (4 * 27 + 4) * 64 * 32
+    assert all(layer.ms > 0.0 and layer.bytes_moved > 0 for layer in row.limits.layers)
     assert row.share_of_limit() is not None
     assert row.memory is not None
     check_schema(report.to_json())
@@ -154,7 +154,7 @@ def test_a_network_by_name_is_exported_in_both_forms_with_the_same_weights(tmp_p
             frame=(64, 64),
         )
     )
-    assert [row.form for row in report.rows] == ["plain", "restructured"]
+    assert [row.setting.form for row in report.rows] == ["plain", "restructured"]
 
 
 def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
@@ -162,9 +162,8 @@ def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
         find_subjects("mobile", None, ("odd",), tmp_path)
 
 
-def test_bounds_of_the_outer_stages_are_what_has_to_be_moved(report: Report) -> None:
-    row = replace(report.rows[4], layers=())
-    found = with_bounds(row, None, PEAKS, (1280, 720)).bounds_ms
+def test_bounds_of_the_outer_stages_are_what_has_to_be_moved() -> None:
+    found = stage_bounds((384, 384), (1280, 720), 1, "fp32", None, PEAKS)
     moved = 3 * 1280 * 720 + 4 * 3 * 384 * 384
     assert found["preprocess"] == pytest.approx(1000 * moved / PEAKS.bandwidth(moved))
     assert "inference" not in found
@@ -174,7 +173,7 @@ def test_an_estimate_is_the_bound_over_the_share_that_was_reached(report: Report
     row = report.fastest("mobile")
     assert row is not None
     work = Work((LayerWork("a", "Conv", 1_000_000_000, 1000, 1000, "fp32"),))
-    found = estimate_devices(("titan-xp",), [row], {row.key: work})
+    found = estimate_devices(("titan-xp",), [row], {row.setting.key: work})
     assert [item.precision for item in found] == ["fp32"]
     assert found[0].at_best_ms == pytest.approx(1e9 / (12.15e12 / 2) * 1000)
     share = row.share_of_limit()
@@ -184,26 +183,26 @@ def test_an_estimate_is_the_bound_over_the_share_that_was_reached(report: Report
 
 def test_the_estimate_of_this_machine_uses_nothing_of_the_row_that_it_estimates(report: Report) -> None:
     work = Work((LayerWork("a", "Conv", 22_000_000_000, 1000, 1000, "fp32"),))
-    rows = [row for row in report.models if row.precision == "bf16"]
-    found = validate(rows, {row.key: work for row in rows}, PEAKS)
-    assert [check.row for check in found] == [row.label for row in rows]
-    other = {rows[0].label: rows[1], rows[1].label: rows[0]}
+    rows = [row for row in report.models if row.setting.precision == "bf16"]
+    found = validate(rows, {row.setting.key: work for row in rows}, PEAKS)
+    assert [check.row for check in found] == [row.setting.label for row in rows]
+    other = {rows[0].setting.label: rows[1], rows[1].setting.label: rows[0]}
     for check in found:
         share = other[check.row].share_of_limit()
         assert share is not None
-        assert check.learned_from == other[check.row].label
+        assert check.learned_from == other[check.row].setting.label
         assert check.estimated_ms == pytest.approx(100.0 / share)
 
 
 def test_two_files_of_one_network_are_told_apart_by_their_names(plan: Plan, make_onnx: object) -> None:
     other = make_onnx(name="other.onnx")  # type: ignore[operator]
     report = run_benchmark(replace(plan, subjects=(*plan.subjects, ("other", other)), backend="onnxruntime"))
-    assert len({row.key for row in report.rows}) == 2
+    assert len({row.setting.key for row in report.rows}) == 2
     first, second = report.rows
-    assert first.faster_than_first is None
-    assert second.faster_than_first is not None
-    assert second.faster_than_first.rounds == 4
-    assert [row.label.split("(")[-1] for row in report.rows] == ["tiny.onnx)", "other.onnx)"]
+    assert first.times.faster_than_first is None
+    assert second.times.faster_than_first is not None
+    assert second.times.faster_than_first.rounds == 4
+    assert [row.setting.label.split("(")[-1] for row in report.rows] == ["tiny.onnx)", "other.onnx)"]
 
 
 def test_a_step_that_fails_is_told_and_the_times_are_kept(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

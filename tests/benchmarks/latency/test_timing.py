@@ -31,7 +31,7 @@ def test_rounds_alternate_and_every_other_goes_backwards() -> None:
     log: list[str] = []
     series = [Series(), Series()]
     method = Method(warm_up=2, iterations=4, seconds=0.0)
-    time_interleaved([Counted("A", log), Counted("B", log)], method, series)
+    time_interleaved([Counted("A", log).run, Counted("B", log).run], method, series)
     assert "".join(log[:4]) == "AABB"  # warm-up
     runs = [name for name, _ in itertools.groupby(log[4:])]
     assert "".join(runs) == "ABABA"[: len(runs)]
@@ -40,13 +40,13 @@ def test_rounds_alternate_and_every_other_goes_backwards() -> None:
 
 def test_there_are_at_least_the_seconds_asked_for() -> None:
     series = [Series()]
-    time_interleaved([Counted("A", [], milliseconds=30.0)], Method(1, 2, 0.9), series)
+    time_interleaved([Counted("A", [], milliseconds=30.0).run], Method(1, 2, 0.9), series)
     assert sum(sample.end_to_end for sample in series[0].samples) >= 900.0
 
 
 def test_an_interrupted_run_keeps_what_there_is() -> None:
     series = [Series(), Series()]
-    contestants = [Counted("A", []), Counted("B", [], stop_at=6)]
+    contestants = [Counted("A", []).run, Counted("B", [], stop_at=6).run]
     with pytest.raises(KeyboardInterrupt):
         time_interleaved(contestants, Method(1, 40, 0.0), series)
     assert len(series[0].samples) > 0

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from br2net.benchmarks.latency.profiling_tensorrt import layer_times
+from br2net.benchmarks.latency.profiling import layer_times
 from br2net.benchmarks.latency.roofline import Copy, Peaks
 from br2net.benchmarks.latency.work import LayerWork, Work
 
