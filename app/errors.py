@@ -114,6 +114,14 @@ class DeliveryError(Br2netError):
 
 
 class GateError(Br2netError):
-    """A result that was computed and refused, because it differs from its reference by more than allowed."""
+    """A result that was computed and refused, because it differs from its reference by more than allowed.
+
+    Attributes:
+        result: what was measured, where the caller may want to show it.
+    """
 
     exit_code = 3
+
+    def __init__(self, text: str, result: object = None) -> None:
+        super().__init__(text)
+        self.result = result

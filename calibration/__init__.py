@@ -2,17 +2,14 @@
 
 from br2net.calibration.gate import GateLimits, GateResult
 from br2net.calibration.gathering import Gathered, SetRequest, collect, gather
-from br2net.calibration.pipeline import CalibrationOptions, Outcome, RefusedError, calibrate
-from br2net.calibration.thresholds import METHODS
+from br2net.calibration.pipeline import CalibrationOptions, Outcome, calibrate
 
 __all__ = [
-    "METHODS",
     "CalibrationOptions",
     "GateLimits",
     "GateResult",
     "Gathered",
     "Outcome",
-    "RefusedError",
     "SetRequest",
     "calibrate",
     "collect",

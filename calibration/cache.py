@@ -11,8 +11,7 @@ import numpy as np
 
 from br2net import __version__
 from br2net.builder.engine.cache import cache_folder
-from br2net.calibration.quantiser import Calibration
-from br2net.calibration.thresholds import Method
+from br2net.calibration.activations import Calibration
 from br2net.files import write_text
 
 TOOLS = ("onnxruntime", "onnxruntime-gpu", "opencv-python", "numpy")
@@ -24,7 +23,6 @@ class CalibrationKey:
 
     model_sha256: str
     set_digest: str
-    method: Method
     correct_bias: bool
     tools: str
 
@@ -74,4 +72,4 @@ def _read(path: Path, key: CalibrationKey) -> Calibration | None:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Calibration(key.method, thresholds, means)
+    return Calibration(thresholds, means)

@@ -15,7 +15,7 @@ import numpy as np
 
 from br2net.datasets.pairs import Pair, find_pairs
 from br2net.errors import DatasetError, ImageError, InputError
-from br2net.files import VIDEO_SUFFIXES
+from br2net.files import VIDEO_SUFFIXES, sha256_of
 from br2net.live.camera import Camera, CameraOptions
 from br2net.runtime.images import list_images, read_image
 from br2net.types import Frame
@@ -71,11 +71,6 @@ def is_live(source: str) -> bool:
     return source.isdecimal() or " ! " in source or "://" in source or source.startswith("/dev/video")
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _images(source: str, split: Collection[str] | None, count: int, seed: int) -> Iterator[SourceFrame]:
     files = _image_files(source)
     if split is not None:
@@ -92,7 +87,7 @@ def _images(source: str, split: Collection[str] | None, count: int, seed: int) -
         except ImageError as error:
             unread.append(error)
             continue
-        yield SourceFrame(path.name, file_sha256(path), frame, pair)
+        yield SourceFrame(path.name, sha256_of(path), frame, pair)
     if len(unread) == len(files):
         raise unread[0]
     if unread:

@@ -1,17 +1,22 @@
 """The accuracy gate: an INT8 model beside its float32 one, on images that it was not calibrated on."""
 
 import math
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import onnx
 
-from br2net.calibration.inference import Map, sqnr_db
 from br2net.datasets import AccuracyMeter
 from br2net.errors import InputError
-from br2net.runtime.postprocessing import to_frame_size
+from br2net.runtime.backend import detect
+from br2net.runtime.backends import open_backend
+from br2net.runtime.onnxruntime.rounding import with_float32_quantisers
+from br2net.runtime.postprocessing import Wanted, postprocess
+from br2net.types import Frame, Map
 
 MEAN_DIFFERENCE, MAE_CHANGE = 0.01, 0.003
 
@@ -21,13 +26,13 @@ class GateImage:
     """frame: uint8 `(h, w, 3)` BGR at the network's input size; mask: float32 `(H, W)`, 1 = blurred, where there is one."""
 
     name: str
-    frame: NDArray[np.uint8]
-    mask: NDArray[np.float32] | None = None
+    frame: Frame
+    mask: Map | None = None
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Figures against masks, by the definitions of `benchmarks.accuracy`."""
+    """Figures against masks, by the definitions of `br2net.datasets.metrics`."""
 
     mae: float
     f_blurred: float
@@ -92,6 +97,32 @@ class GateLimits:
         return broken
 
 
+def maps_of(model: onnx.ModelProto, frames: Iterable[Frame]) -> list[Map]:
+    """Compute the blur maps `(h, w)` of a model in memory by ONNX Runtime; `frames` have the size of its input."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(with_float32_quantisers(model), path)
+        return maps_of_file(path, frames, "onnxruntime")
+
+
+def maps_of_file(path: Path, frames: Iterable[Frame], backend: str) -> list[Map]:
+    """Compute the blur maps `(h, w)` of a file by a backend on the CPU; `frames` have the size of its input."""
+    with open_backend(path, backend) as opened:
+        outputs = [detect(opened, [frame])[0] for frame in frames]
+    return [item.map for item in outputs if item.map is not None]
+
+
+def sqnr_db(maps: Iterable[Map], references: Iterable[Map]) -> float:
+    """Return the signal to quantisation noise ratio in decibel: power of the references over that of the differences."""
+    signal = noise = 0.0
+    for found, reference in zip(maps, references, strict=True):
+        signal += float(np.square(reference, dtype=np.float64).sum())
+        noise += float(np.square(found.astype(np.float64) - reference).sum())
+    if noise == 0.0:
+        return float("inf")
+    return 10.0 * float(np.log10(signal / noise)) if signal else float("-inf")
+
+
 def compare(images: Sequence[GateImage], maps: Sequence[Map], references: Sequence[Map]) -> GateResult:
     """Measure INT8 maps against float32 ones, `(h, w)` each, in the order of `images`."""
     gaps = [
@@ -118,7 +149,10 @@ def _accuracy(images: Sequence[GateImage], maps: Sequence[Map]) -> Accuracy | No
         return None
     for image, item in with_mask:
         assert image.mask is not None
-        meter.add(image.name, to_frame_size(item, image.mask.shape[1], image.mask.shape[0]), image.mask)
+        height, width = image.mask.shape
+        full = postprocess(item, image.frame, (width, height), Wanted.MAP).map
+        assert full is not None
+        meter.add(image.name, full, image.mask)
     summary = meter.summary()
     return Accuracy(summary.mae, summary.blurred.max_f, summary.sharp.max_f)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from br2net.calibration.frames import SourceFrame, file_sha256, read_sources
+from br2net.calibration.frames import SourceFrame, read_sources
 from br2net.calibration.gate import GateImage
 from br2net.calibration.manifest import Manifest, manifest_of
 from br2net.calibration.selection import CalibrationSet, Candidate, look_at, select
 from br2net.datasets.pairs import Pair, find_pairs, read_mask, read_pair, read_split
 from br2net.errors import InputError
-from br2net.files import write_text
+from br2net.files import sha256_of, write_text
 from br2net.runtime.backend import Backend
 from br2net.runtime.backends import open_backend
 from br2net.runtime.images import write_png
@@ -101,7 +101,7 @@ def collect(model: Path, request: SetRequest, folder: Path) -> CalibrationSet:
         for index, (item, entry) in enumerate(zip(chosen.frames, manifest.frames, strict=True)):
             path = temporary / f"{index:0{digits}}.png"
             write_png(path, item.frame)
-            entries.append(replace(entry, name=path.name, sha256=file_sha256(path), source=item.name))
+            entries.append(replace(entry, name=path.name, sha256=sha256_of(path), source=item.name))
         write_text(temporary / MANIFEST_NAME, replace(manifest, frames=tuple(entries)).to_json())
     return chosen
 
@@ -147,7 +147,7 @@ def _gate_candidates(request: SetRequest, backend: Backend) -> tuple[Candidate, 
     if request.gate is None:
         return ()
     pairs = find_pairs(request.gate, request.gate_split)
-    sources = (SourceFrame(pair.image.name, file_sha256(pair.image), read_pair(pair)[0], pair) for pair in pairs)
+    sources = (SourceFrame(pair.image.name, sha256_of(pair.image), read_pair(pair)[0], pair) for pair in pairs)
     candidates, _, _ = look_at(sources, backend)
     if not candidates:
         raise InputError(f"{request.gate} holds no photograph that the gate could compare on.")

@@ -2,17 +2,21 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
 
 from br2net.builder.inspection import inspect_onnx
 from br2net.errors import InputError
-
-if TYPE_CHECKING:
-    import onnx
+from br2net.files import sha256_of
+from br2net.runtime.metadata import ModelMetadata
+from br2net.runtime.model_file import load_onnx, read_model_file
 
 Kind = Literal["dense", "depthwise", "stem", "map", "gate"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -47,29 +51,57 @@ class Layer:
         return match[0] if match else self.label.rsplit(".", 1)[0]
 
 
-def find_layers(path: Path) -> tuple[Layer, ...]:
-    """The convolutions with constant weights of an ONNX file, in the order of its graph.
+@dataclass(frozen=True, eq=False)
+class FloatModel:
+    """A float32 ONNX file, read once.
+
+    Attributes:
+        path: of the file.
+        sha256: hash of the file, hex digits.
+        proto: its graph; not to be changed.
+        metadata: what the model says about itself.
+        weights: constant tensors by name.
+        layers: convolutions with constant weights, in the order of the graph.
+        macs: multiply-accumulates of one image, of all layers.
+    """
+
+    path: Path
+    sha256: str
+    proto: onnx.ModelProto
+    metadata: ModelMetadata
+    weights: Mapping[str, NDArray[np.float32]]
+    layers: tuple[Layer, ...]
+    macs: int
+
+
+def read_float_model(path: Path) -> FloatModel:
+    """Read a model that can be calibrated.
 
     Raises:
-        ModelError: if the file is missing or no ONNX.
+        ModelError: if it is no model of this package.
+        InputError: if it is not float32, its batch is fixed to more than one image, or it has no convolution.
     """
-    import onnx
-
-    summary = {layer.name: layer for layer in inspect_onnx(path).layers}
-    graph = onnx.load(path).graph
-    weights = {item.name: tuple(item.dims) for item in graph.initializer}
+    file, facts = read_model_file(path), inspect_onnx(path)
+    if file.metadata.precision != "fp32":
+        raise InputError(f"{path} must be fp32, got {file.metadata.precision}; start from the fp32 file.")
+    if file.batch not in (None, 1):
+        raise InputError(f"{path} must take any batch size or 1, got {file.batch}; export it with --batch 1.")
+    proto = load_onnx(path)
+    summary = {layer.name: layer for layer in facts.layers}
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in proto.graph.initializer}
     layers = []
-    for node in graph.node:
-        if node.op_type != "Conv" or node.input[1] not in weights:
-            continue
-        facts = summary[node.name or node.output[0]]
-        kind = _kind(weights[node.input[1]], group_of(node), facts.output_shape)
-        label = node.input[1].removesuffix(".weight")
-        layers.append(Layer(node.name, label, kind, node.input[0], node.input[1], node.output[0], facts.macs))
-    return tuple(layers)
+    for node in proto.graph.node:
+        if node.op_type == "Conv" and node.input[1] in weights:
+            found = summary[node.name or node.output[0]]
+            kind = _kind(weights[node.input[1]].shape, group_of(node), found.output_shape)
+            label = node.input[1].removesuffix(".weight")
+            layers.append(Layer(node.name, label, kind, node.input[0], node.input[1], node.output[0], found.macs))
+    if not layers:
+        raise InputError(f"{path} has no convolution with constant weights, so nothing can be INT8.")
+    return FloatModel(path, sha256_of(path), proto, file.metadata, weights, tuple(layers), facts.macs)
 
 
-def group_of(node: "onnx.NodeProto") -> int:
+def group_of(node: onnx.NodeProto) -> int:
     """Groups of a convolution."""
     return next((int(item.i) for item in node.attribute if item.name == "group"), 1)
 
@@ -95,7 +127,7 @@ def matching(layers: Iterable[Layer], patterns: Collection[str]) -> frozenset[st
     return frozenset(found)
 
 
-def _kind(weight: tuple[int, ...], group: int, output_shape: tuple[int, ...]) -> Kind:
+def _kind(weight: Sequence[int], group: int, output_shape: tuple[int, ...]) -> Kind:
     outputs, inputs_per_group = weight[:2]
     if math.prod(output_shape[2:]) == 1:
         return "gate"

@@ -7,8 +7,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from br2net.calibration.activations import LEVELS, Thresholds
 from br2net.calibration.layers import Layer
-from br2net.calibration.thresholds import LEVELS, Thresholds
 
 OPSET_OF_FP16_SCALES = 19
 SMALLEST_SCALE = np.float16(2.0**-20)  # among float16's subnormal numbers: folded layers have channels that need them
@@ -51,7 +51,7 @@ def quantise(
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-    _drop_unused(graph)
+    drop_unused(graph)
     del graph.value_info[:]
     if halves:
         _raise_opset(result)
@@ -111,7 +111,7 @@ def _raise_opset(model: ModelProto) -> None:
             item.version = max(item.version, OPSET_OF_FP16_SCALES)
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def drop_unused(graph: onnx.GraphProto) -> None:
     """Remove initialisers that nothing reads any more."""
     read = {name for node in graph.node for name in node.input} | {item.name for item in graph.output}
     kept = [item for item in graph.initializer if item.name in read]

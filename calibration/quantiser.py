@@ -1,93 +1,97 @@
-"""One model and one calibration: INT8 forms of it with any choice of layers."""
+"""INT8 forms of one model with any choice of layers, and bias correction."""
 
 import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, numpy_helper
 
 from br2net.builder.precision import autocast
-from br2net.calibration.bias import Means, correct_biases, find_means
-from br2net.calibration.histograms import Batch
-from br2net.calibration.layers import Layer, find_layers
-from br2net.calibration.qdq import quantise
-from br2net.calibration.thresholds import Histograms, Method, Thresholds, find_thresholds
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-BIAS_IMAGES = 64  # means settle sooner than extremes
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What was measured on the calibration set: a threshold per tensor, and channel means (none: no bias correction)."""
-
-    method: Method
-    thresholds: Thresholds
-    means: Means
+from br2net.calibration.activations import Calibration, Means, network_inputs
+from br2net.calibration.layers import FloatModel, Layer, group_of
+from br2net.calibration.qdq import drop_unused, quantise, quantised_weight
+from br2net.types import Frame
 
 
 class Quantiser:
-    """Makes INT8 forms of one float32 file; `layers` are all that can be INT8."""
+    """Makes INT8 forms of one float32 model by one calibration."""
 
-    def __init__(self, path: Path, calibration: Calibration) -> None:
-        import onnx
+    def __init__(self, model: FloatModel, calibration: Calibration) -> None:
+        self.model, self.calibration = model, calibration
 
-        self.layers = find_layers(path)
-        self.calibration = calibration
-        self._model: ModelProto = onnx.load(path)
-        self._weights = {item.name: onnx.numpy_helper.to_array(item) for item in self._model.graph.initializer}
-
-    def float32(self) -> "ModelProto":
-        """The model as it came."""
-        return self._model
-
-    def int8(self, kept: Collection[str] = ()) -> "ModelProto":
-        """The model with every layer INT8 but those whose node is in `kept`, and everything else float32."""
+    def int8(self, kept: Collection[str] = ()) -> ModelProto:
+        """Return the model with every layer INT8 except those whose node is in `kept`, and everything else float32."""
         layers = self._quantised(kept)
-        return quantise(self._corrected(layers), layers, self.calibration.thresholds, self._weights)
+        return quantise(self._corrected(layers), layers, self.calibration.thresholds, self.model.weights)
 
-    def int8_in_fp16(self, kept: Collection[str], batches: Sequence[Batch]) -> "ModelProto":
-        """The same with everything else float16, where AutoCast sees no harm to what `batches` bring about.
+    def int8_in_fp16(self, kept: Collection[str], frames: Sequence[Frame]) -> ModelProto:
+        """Return the same with everything else float16, where AutoCast sees no harm on `frames`.
 
         Raises:
             MissingDependencyError: if modelopt is not installed.
         """
-        import onnx
-
         layers = self._quantised(kept)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "float32.onnx"
             onnx.save(self._corrected(layers, half=True), path)
-            return quantise(autocast(path, batches), layers, self.calibration.thresholds, self._weights)
+            cast = autocast(path, list(network_inputs(self.model, frames)))
+        del cast.metadata_props[:]
+        cast.metadata_props.extend(self.model.proto.metadata_props)
+        return quantise(cast, layers, self.calibration.thresholds, self.model.weights)
 
     def _quantised(self, kept: Collection[str]) -> list[Layer]:
-        return [layer for layer in self.layers if layer.node not in kept]
+        return [layer for layer in self.model.layers if layer.node not in kept]
 
-    def _corrected(self, layers: Sequence[Layer], half: bool = False) -> "ModelProto":
+    def _corrected(self, layers: Sequence[Layer], half: bool = False) -> ModelProto:
         means = self.calibration.means
-        return correct_biases(self._model, layers, means, half) if means else self._model
+        return correct_biases(self.model.proto, layers, means, half) if means else self.model.proto
 
 
-def calibrate_layers(
-    path: Path,
-    layers: Sequence[Layer],
-    histograms: Histograms,
-    batches: Sequence[Batch],
-    method: Method,
-    correct_bias: bool,
-) -> Calibration:
-    """Find thresholds and, where biases shall be corrected, channel means over a calibration set.
+def correct_biases(model: ModelProto, layers: Iterable[Layer], means: Means, half: bool = False) -> ModelProto:
+    """Return a copy of a float32 model whose biases compensate the mean shift that INT8 will bring to `layers`.
+
+    The shift of output channel k is `Σ_c (Σ_taps Wq) · mean(Q(x_c)) - (Σ_taps W) · mean(x_c)`: exact except at the border,
+    where a padded convolution sees zeros (Nagel et al., ICCV 2019, with measured means).
 
     Args:
-        path: of the float32 ONNX file.
-        layers: of that file.
-        histograms: of what they read, over `batches`.
-        batches: the calibration set, float32 `(N, 3, h, w)` each.
-        method: see `find_thresholds`.
-        correct_bias: whether to measure means as well.
+        model: float32.
+        layers: that will be INT8.
+        means: of the tensors that they read.
+        half: whether the weights will have float16 scales.
     """
-    thresholds = find_thresholds(histograms, method)
-    means = find_means(path, layers, thresholds, batches[:BIAS_IMAGES]) if correct_bias else {}
-    return Calibration(method, thresholds, means)
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    initialisers = {item.name: item for item in graph.initializer}
+    chosen = {layer.node: layer for layer in layers}
+    for node in graph.node:
+        layer = chosen.get(node.name)
+        if layer is None:
+            continue
+        weight = numpy_helper.to_array(initialisers[layer.weight])
+        shift = _shift(weight, group_of(node), *means[layer.input], half)
+        bias = np.zeros(len(weight), np.float32)
+        if len(node.input) > 2 and node.input[2]:
+            bias = numpy_helper.to_array(initialisers[node.input[2]])
+        name = f"{layer.weight}_corrected_bias"
+        graph.initializer.append(numpy_helper.from_array((bias - shift).astype(np.float32), name))
+        inputs = [*node.input[:2], name]
+        del node.input[:]
+        node.input.extend(inputs)
+    drop_unused(graph)
+    return result
+
+
+def _shift(
+    weight: NDArray[np.float32], group: int, mean: NDArray[np.float64], rounded_mean: NDArray[np.float64], half: bool
+) -> NDArray[np.float64]:
+    steps, scale = quantised_weight(weight, half)
+    rounded = steps * scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
+    taps, rounded_taps = (item.sum(axis=(2, 3), dtype=np.float64) for item in (weight, rounded))  # (K, C / group)
+    own = np.repeat(np.arange(group), len(weight) // group)  # group of each output channel
+    means, rounded_means = (item.reshape(group, -1)[own] for item in (mean, rounded_mean))
+    shift: NDArray[np.float64] = (rounded_taps * rounded_means - taps * means).sum(axis=1)
+    return shift

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from br2net.calibration.frames import SourceFrame
 from br2net.calibration.usefulness import refuse_useless, why_useless
 from br2net.datasets.pairs import Pair
-from br2net.runtime.backend import Backend
-from br2net.runtime.preprocessing import preprocess, resize
-from br2net.types import THRESHOLD, Frame
+from br2net.runtime.backend import Backend, detect
+from br2net.runtime.postprocessing import Wanted
+from br2net.runtime.preprocessing import resize
+from br2net.types import Frame
 
 NEAR_DUPLICATE_BITS = 4  # of 64
 BLUR_BINS, BRIGHTNESS_BINS = 5, 4
@@ -81,12 +82,14 @@ def look_at(sources: Iterable[SourceFrame], model: Backend) -> tuple[list[Candid
         if reason is not None:
             left_out[reason] += 1
             continue
-        batch = preprocess([frame], model.width, model.height, model.metadata.normalisation)
-        blurred = float((model.infer(batch) >= THRESHOLD).mean())
+        (outputs,) = detect(model, [frame], Wanted.FRACTION)
+        assert outputs.blurred_fraction is not None
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         look = perceptual_hash(grey)
         brightness = float(grey.mean()) / 255.0
-        candidates.append(Candidate(source.name, source.sha256, frame, source.pair, look, brightness, blurred))
+        candidates.append(
+            Candidate(source.name, source.sha256, frame, source.pair, look, brightness, outputs.blurred_fraction)
+        )
     return candidates, left_out, seen
 
 

@@ -1,4 +1,4 @@
-"""Which layers hurt: each alone INT8, and each alone kept in float32, seen in the blur map."""
+"""Which layers hurt (each alone INT8, each alone kept in float32), and which few to keep so that the gate holds."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from br2net.calibration.inference import Batch, Map, maps_of, sqnr_db
+from br2net.calibration.gate import maps_of, sqnr_db
 from br2net.calibration.layers import Layer
 from br2net.calibration.quantiser import Quantiser
+from br2net.types import Frame, Map
 
 By = Literal["layer", "block"]
+Nodes = frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def measure_sensitivity(
     quantiser: Quantiser,
     kept: Collection[str],
     by: By,
-    batches: Sequence[Batch],
+    frames: Sequence[Frame],
     on_group: Callable[[int, int], None] | None = None,
 ) -> tuple[Sensitivity, ...]:
     """Measure every group of layers, also those that stay float32: whether they should is to be seen.
@@ -86,15 +88,16 @@ def measure_sensitivity(
         quantiser: of the model.
         kept: nodes that stay float32.
         by: a layer or a block at a time.
-        batches: a few images, `(1, 3, h, w)` each.
+        frames: a few images, uint8 `(h, w, 3)` BGR of the network's input size.
         on_group: called with how many groups are done, of how many.
     """
-    every = frozenset(layer.node for layer in quantiser.layers)
-    groups = groups_of(quantiser.layers, by)
-    references = maps_of(quantiser.float32(), batches)
+    model = quantiser.model
+    every = frozenset(layer.node for layer in model.layers)
+    groups = groups_of(model.layers, by)
+    references = maps_of(model.proto, frames)
 
     def drift(stay: Collection[str]) -> Drift:
-        return drift_of(maps_of(quantiser.int8(stay), batches), references)
+        return drift_of(maps_of(quantiser.int8(stay), frames), references)
 
     as_it_is = drift(kept)
     found = []
@@ -119,3 +122,45 @@ def worst(sensitivities: Iterable[Sensitivity], count: int) -> list[Sensitivity]
     """Those of the INT8 groups that bring most noise when INT8 alone, the worst first."""
     changeable = (item for item in sensitivities if not item.stays)
     return sorted(changeable, key=lambda item: item.noise, reverse=True)[:count]
+
+
+def keep_least(
+    sensitivities: Sequence[Sensitivity], kept: Collection[str], holds: Callable[[Nodes], bool]
+) -> Nodes | None:
+    """The nodes to keep, or None where `holds` is not true even with all but one group kept.
+
+    Groups are taken by noise per multiply-accumulate, most first, until `holds`; how many is found by doubling and
+    halving. Then each taken one is given back, the costliest first, where `holds` without it.
+
+    Args:
+        sensitivities: of the groups; those that stay float32 anyway are no choice.
+        kept: nodes that are kept whatever happens.
+        holds: whether the gate holds with these nodes kept. It is asked about twice the logarithm of their number and
+            once for each that is taken.
+    """
+    changeable = (item for item in sensitivities if not item.stays)
+    order = sorted(changeable, key=lambda item: item.noise / max(item.group.macs, 1), reverse=True)
+
+    def nodes(groups: Sequence[Sensitivity]) -> Nodes:
+        return frozenset(kept).union(*(item.group.nodes for item in groups))
+
+    if holds(nodes([])):
+        return nodes([])
+    most = len(order) - 1  # something has to be INT8
+    failing, count = 0, min(1, most)
+    while not (count > 0 and holds(nodes(order[:count]))):
+        if count >= most:
+            return None
+        failing, count = count, min(2 * count, most)
+    while count - failing > 1:
+        middle = (failing + count) // 2
+        if holds(nodes(order[:middle])):
+            count = middle
+        else:
+            failing = middle
+    taken = list(order[:count])
+    for item in sorted(taken[:-1], key=lambda item: item.group.macs, reverse=True):  # without the last it did not hold
+        without = [other for other in taken if other is not item]
+        if holds(nodes(without)):
+            taken = without
+    return nodes(taken)

@@ -39,7 +39,6 @@ def calibrate(
         typer.Option(metavar="DATASET", help="Images with masks for the gate; otherwise a fifth is held out."),
     ] = None,
     gate_split: Annotated[Path | None, typer.Option(metavar="FILE", help="Take only these of --gate.")] = None,
-    method: Annotated[str, typer.Option(help="mse, entropy, percentile, max, or all: the best of them.")] = "mse",
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,8 +80,9 @@ def calibrate(
     if collect is not None:
         _collect(model, collect, output, size, seed, as_json)
         return
-    from br2net.calibration import METHODS, CalibrationOptions, GateLimits, RefusedError, SetRequest, gather
+    from br2net.calibration import CalibrationOptions, GateLimits, Outcome, SetRequest, gather
     from br2net.calibration import calibrate as run
+    from br2net.errors import GateError
     from br2net.zoo import find_model
 
     if output.suffix != ".onnx":
@@ -91,7 +91,6 @@ def calibrate(
         raise InputError(f"--sensitivity is layer or block, not {sensitivity}.")
     check_report(report)
     options = CalibrationOptions(
-        methods=METHODS if method == "all" else (method,),  # type: ignore[arg-type]  # checked there
         keep=_kept(keep),
         correct_bias=bias_correction,
         remainder=remainder,  # type: ignore[arg-type]  # checked there
@@ -108,8 +107,9 @@ def calibrate(
         frames = [item.frame for item in gathered.chosen.frames]
         try:
             outcome = run(path, output, frames, gathered.manifest, gathered.gate, options, progress.say)
-        except RefusedError as refusal:
-            _show(refusal.outcome, gathered, options, output, report, as_json, written=False)
+        except GateError as refusal:
+            assert isinstance(refusal.result, Outcome)
+            _show(refusal.result, gathered, options, output, report, as_json, written=False)
             raise
     _show(outcome, gathered, options, output, report, as_json, written=True)
 
@@ -159,7 +159,7 @@ def _show(
     Console().print(_table(outcome))
     typer.echo(f"Calibrated on {gathered.chosen.summary()}.")
     if outcome.reused:
-        typer.echo(f"Reused from an earlier run: the calibration by {', '.join(outcome.reused)}.")
+        typer.echo("Reused the calibration of an earlier run.")
     if outcome.sensitivity:
         typer.echo(f"Most noise comes from {', '.join(item.group.name for item in worst(outcome.sensitivity, 3))}.")
     if report is not None:
@@ -167,7 +167,7 @@ def _show(
     if written:
         share = outcome.int8_bytes / outcome.float32_bytes
         typer.echo(
-            f"{output}: {outcome.metadata.name}, {outcome.method}, {100 * outcome.int8_macs:.0f} % of the "
+            f"{output}: {outcome.metadata.name}, {100 * outcome.int8_macs:.0f} % of the "
             f"multiply-accumulates INT8, {outcome.int8_bytes / 1e6:.2f} MB ({share:.2f} of float32's)."
         )
         if outcome.broken:
@@ -190,8 +190,8 @@ def _table(outcome: "Outcome") -> "Table":
         table.add_column(heading, justify="right", no_wrap=True)
     if outcome.gate.float32 is not None:
         table.add_row("float32", "", "", "", *_accuracy_cells(outcome.gate.float32))
-    rows: list[tuple[str, GateResult]] = list(outcome.methods.items())
-    if outcome.gate != outcome.methods[outcome.method]:
+    rows: list[tuple[str, GateResult]] = [("INT8", outcome.all_int8)]
+    if outcome.gate != outcome.all_int8:
         rows.append(("the file", outcome.gate))
     if outcome.openvino is not None:
         rows.append(("by OpenVINO", outcome.openvino))

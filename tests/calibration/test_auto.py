@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from br2net.calibration.auto import Nodes, keep_least
-from br2net.calibration.sensitivity import Drift, Group, Sensitivity
+from br2net.calibration.sensitivity import Drift, Group, Nodes, Sensitivity, keep_least
 
 
 def item(name: str, sqnr_db: float, macs: int, stays: bool = False) -> Sensitivity:

@@ -10,14 +10,15 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from br2net.calibration import CalibrationOptions, GateLimits, Outcome, RefusedError, SetRequest, gather
+from br2net.calibration import CalibrationOptions, GateLimits, Outcome, SetRequest, gather
 from br2net.calibration import calibrate as run
 from br2net.calibration import pipeline as pipeline_module
-from br2net.calibration.inference import maps_of
+from br2net.calibration.gate import maps_of
+from br2net.errors import GateError
 from br2net.runtime.model_file import read_model_file
+from br2net.types import Frame, Map
 
 
 def files(folder: Path) -> set[Path]:
@@ -30,34 +31,35 @@ def calibrate(model: Path, folder: Path, output: Path, options: CalibrationOptio
     return run(model, output, frames, gathered.manifest, gathered.gate, options or CalibrationOptions())
 
 
-def test_the_same_model_set_and_method_reuse_the_calibration(model: Path, photo_folder: Path, tmp_path: Path) -> None:
+def test_same_model_and_set_reuse_the_calibration(model: Path, photo_folder: Path, tmp_path: Path) -> None:
     first, again = (calibrate(model, photo_folder, tmp_path / f"{index}.onnx") for index in range(2))
-    assert (first.reused, again.reused) == ((), ("mse",))
+    assert (first.reused, again.reused) == (False, True)
     assert first.gate == again.gate
 
 
-def test_another_method_photograph_or_model_is_calibrated_anew(model: Path, photo_folder: Path, tmp_path: Path) -> None:
+def test_another_photograph_model_or_bias_option_is_calibrated_again(
+    model: Path, photo_folder: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "x.onnx"
     calibrate(model, photo_folder, output)
-    assert calibrate(model, photo_folder, output, CalibrationOptions(methods=("percentile",))).reused == ()
-    assert calibrate(model, photo_folder, output, CalibrationOptions(correct_bias=False)).reused == ()
+    assert calibrate(model, photo_folder, output, CalibrationOptions(correct_bias=False)).reused is False
     image = cv2.imread(str(photo_folder / "03.png"))
     cv2.imwrite(str(photo_folder / "03.png"), cv2.add(image, (1, 1, 1, 0)))
-    assert calibrate(model, photo_folder, output).reused == ()
+    assert calibrate(model, photo_folder, output).reused is False
     proto = onnx.load(model)
     proto.producer_name = "another"
     onnx.save(proto, model)
-    assert calibrate(model, photo_folder, output).reused == ()
+    assert calibrate(model, photo_folder, output).reused is False
 
 
 def test_a_damaged_cache_file_is_made_anew(model: Path, photo_folder: Path, tmp_path: Path, own_cache: Path) -> None:
     calibrate(model, photo_folder, tmp_path / "x.onnx")
     (kept,) = files(own_cache)
     kept.write_text(kept.read_text(encoding="utf-8")[:-40], encoding="utf-8")
-    assert calibrate(model, photo_folder, tmp_path / "x.onnx").reused == ()
+    assert calibrate(model, photo_folder, tmp_path / "x.onnx").reused is False
 
 
-@pytest.mark.parametrize("step", ["calibrate_layers", "measure_sensitivity", "save_int8", "check_by_openvino"])
+@pytest.mark.parametrize("step", ["measure", "measure_sensitivity", "_save", "maps_of_file"])
 def test_an_interrupted_run_leaves_nothing(
     model: Path, photo_folder: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -68,7 +70,7 @@ def test_an_interrupted_run_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         calibrate(model, photo_folder, tmp_path / "out" / "x.onnx", CalibrationOptions(sensitivity="block"))
     assert files(tmp_path / "out") == set()
-    assert len(files(own_cache)) == (0 if step == "calibrate_layers" else 1)  # what was measured whole is kept
+    assert len(files(own_cache)) == (0 if step == "measure" else 1)  # what was measured whole is kept
 
 
 def test_the_file_tells_its_calibration_and_its_figures(model: Path, photo_folder: Path, tmp_path: Path) -> None:
@@ -85,9 +87,11 @@ def test_the_file_tells_its_calibration_and_its_figures(model: Path, photo_folde
 def test_auto_keeps_what_the_gate_needs_and_no_more(model: Path, photo_folder: Path, tmp_path: Path) -> None:
     plain = calibrate(model, photo_folder, tmp_path / "a.onnx")
     limits = GateLimits(difference=plain.gate.difference * 0.7)
-    with pytest.raises(RefusedError):
+    with pytest.raises(GateError):
         calibrate(model, photo_folder, tmp_path / "b.onnx", CalibrationOptions(limits=limits))
-    outcome = calibrate(model, photo_folder, tmp_path / "c.onnx", CalibrationOptions(limits=limits, auto=True))
+    outcome = calibrate(
+        model, photo_folder, tmp_path / "c.onnx", CalibrationOptions(limits=limits, auto=True, accept_drift=True)
+    )
     assert outcome.gate.difference <= limits.difference
     assert set(plain.kept) < set(outcome.kept) < {layer.label for layer in outcome.layers}
     assert outcome.int8_macs < plain.int8_macs
@@ -118,8 +122,8 @@ def test_with_a_float16_remainder_scales_are_float16_and_the_gate_sees_that_file
     scales = [constants[node.input[1]] for node in graph.node if node.op_type == "DequantizeLinear"]
     assert {item.data_type for item in scales} == {TensorProto.FLOAT16}
     assert min(numpy_helper.to_array(item).min() for item in scales) > 0.0
-    assert outcome.gate.difference != outcome.methods["mse"].difference
-    assert outcome.gate.difference == pytest.approx(outcome.methods["mse"].difference, rel=0.5)
+    assert outcome.gate.difference != outcome.all_int8.difference
+    assert outcome.gate.difference == pytest.approx(outcome.all_int8.difference, rel=0.5)
     assert outcome.gate.difference <= 0.01
     assert outcome.openvino is not None and outcome.openvino.difference <= 0.01
 
@@ -127,11 +131,12 @@ def test_with_a_float16_remainder_scales_are_float16_and_the_gate_sees_that_file
 def test_a_file_that_holds_by_onnx_runtime_alone_is_refused_and_says_so(
     model: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def inverted(path: Path, batches: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        return [1.0 - found for found in maps_of(onnx.load(path), batches)]
+    def inverted(path: Path, frames: Sequence[Frame], backend: str) -> list[Map]:
+        assert backend == "openvino"
+        return [np.float32(1.0) - found for found in maps_of(onnx.load(path), frames)]
 
-    monkeypatch.setattr(pipeline_module, "check_by_openvino", inverted)
-    with pytest.raises(RefusedError, match=r"by OpenVINO maps differ .* By ONNX Runtime the limits hold"):
+    monkeypatch.setattr(pipeline_module, "maps_of_file", inverted)
+    with pytest.raises(GateError, match=r"by OpenVINO maps differ .* By ONNX Runtime the limits hold"):
         calibrate(model, photo_folder, tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
     outcome = calibrate(model, photo_folder, tmp_path / "x.onnx", CalibrationOptions(accept_drift=True))

@@ -9,10 +9,14 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch.nn.functional import conv2d
 
-from br2net.calibration.layers import find_layers, matching
+from br2net.calibration.layers import Layer, matching, read_float_model
 from br2net.calibration.qdq import quantise, quantised_weight
 
 THRESHOLDS = {"image": 1.0, "r0": 2.0, "r1": 1.5, "r2": 3.0, "r3": 2.5}
+
+
+def find_layers(model: Path) -> tuple[Layer, ...]:
+    return read_float_model(model).layers
 
 
 def weights_of(model: Path) -> dict[str, np.ndarray]:

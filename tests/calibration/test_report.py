@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from br2net.benchmarks.report.plots import Axis
-from br2net.calibration import CalibrationOptions, GateLimits, Gathered, Outcome, RefusedError, SetRequest, gather
+from br2net.calibration import CalibrationOptions, GateLimits, Gathered, Outcome, SetRequest, gather
 from br2net.calibration import calibrate as run
-from br2net.calibration.plots import HEIGHT, Bar, bar_plot
-from br2net.calibration.report import write_report
+from br2net.calibration.report import BOTTOM, HEIGHT, Bar, bar_plot, write_report
+from br2net.errors import GateError
 
 VOID = {"meta", "img", "line", "rect", "br"}
 
@@ -49,7 +48,7 @@ def calibrated(model: Path, folder: Path, output: Path, options: CalibrationOpti
 
 
 def test_a_page_needs_nothing_else_and_names_every_layer(model: Path, photo_folder: Path, tmp_path: Path) -> None:
-    options = CalibrationOptions(methods=("mse", "max"), sensitivity="layer")
+    options = CalibrationOptions(sensitivity="layer")
     gathered, outcome = calibrated(model, photo_folder, tmp_path / "x.onnx", options)
     path = write_report(tmp_path / "report", outcome, gathered.chosen, gathered.manifest, True, "br2net calibrate <x>")
     text = path.read_text(encoding="utf-8")
@@ -57,7 +56,7 @@ def test_a_page_needs_nothing_else_and_names_every_layer(model: Path, photo_fold
     assert page.loads and all(item.startswith("data:image/jpeg") for item in page.loads)
     names = [layer.label for layer in outcome.layers]
     assert {title.split(":")[0] for title in page.titles} >= set(names)
-    assert "all INT8 layers by mse" in text and "all INT8 layers by max" in text
+    assert "the file, by ONNX Runtime" in text and "the file, by OpenVINO" in text
     assert "br2net calibrate &lt;x&gt;" in text
     rows = list(csv.DictReader((tmp_path / "report" / "layers.csv").open(encoding="utf-8")))
     assert [row["layer"] for row in rows] == names
@@ -70,9 +69,10 @@ def test_the_page_of_a_refused_file_says_so_and_which_layers_did_it(
     model: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
     gathered = gather(model, SetRequest((str(photo_folder),)))
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(GateError) as refused:
         calibrated(model, photo_folder, tmp_path / "x.onnx", CalibrationOptions(limits=GateLimits(difference=0.0)))
-    outcome = refused.value.outcome
+    outcome = refused.value.result
+    assert isinstance(outcome, Outcome)
     path = write_report(tmp_path / "report", outcome, gathered.chosen, gathered.manifest, False, "")
     text = path.read_text(encoding="utf-8")
     assert "The file was not written." in text
@@ -80,10 +80,9 @@ def test_the_page_of_a_refused_file_says_so_and_which_layers_did_it(
 
 
 def test_bars_stand_on_the_ground_line_as_high_as_their_values() -> None:
-    bars = [Bar("a", "x", 1.0, False), Bar("b", "x", 2.0, True), Bar("c", "y", 4.0, False, "c")]
-    plot = bar_plot(bars, Axis("value", 0.0, 4.0))
+    plot = bar_plot([Bar("x.a", 1.0, False), Bar("x.b", 2.0, True), Bar("y.c", 4.0, False, "c")], "value", 4.0)
     found = re.findall(r'<rect class="(int8|kept)" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', plot)
     heights = [float(height) for _, _, height in found]
     assert [kind for kind, _, _ in found] == ["int8", "kept", "int8"]
     assert [height / heights[0] for height in heights] == pytest.approx([1.0, 2.0, 4.0], rel=0.01)
-    assert {round(float(top) + float(height)) for _, top, height in found} == {HEIGHT - 34}
+    assert {round(float(top) + float(height)) for _, top, height in found} == {HEIGHT - BOTTOM}

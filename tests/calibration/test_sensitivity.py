@@ -7,11 +7,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from br2net.calibration.inference import maps_of, sqnr_db
-from br2net.calibration.layers import find_layers, matching
-from br2net.calibration.quantiser import Quantiser, calibrate_layers
+from br2net.calibration.activations import measure
+from br2net.calibration.gate import maps_of, sqnr_db
+from br2net.calibration.layers import matching, read_float_model
+from br2net.calibration.quantiser import Quantiser
 from br2net.calibration.sensitivity import measure_sensitivity, worst
-from br2net.calibration.thresholds import measure_histograms
+from br2net.types import Frame
 
 
 @pytest.fixture
@@ -31,34 +32,33 @@ def spoilt(model: Path) -> Path:
     return model
 
 
-def quantiser_of(model: Path, batches: list[np.ndarray]) -> Quantiser:
-    layers = find_layers(model)
-    histograms = measure_histograms(model, layers, batches)
-    return Quantiser(model, calibrate_layers(model, layers, histograms, batches, "percentile", correct_bias=False))
+def quantiser_of(model: Path, frames: list[Frame]) -> Quantiser:
+    float32 = read_float_model(model)
+    return Quantiser(float32, measure(float32, frames, correct_bias=False))
 
 
-def batches_of(count: int) -> list[np.ndarray]:
+def frames_of(count: int) -> list[Frame]:
     rng = np.random.default_rng(5)
-    return [rng.normal(0.0, 0.4, (1, 3, 64, 64)).astype(np.float32) for _ in range(count)]
+    return [np.clip(rng.normal(128, 50, (64, 64, 3)), 0, 255).astype(np.uint8) for _ in range(count)]
 
 
 def test_the_layer_that_was_made_to_hurt_is_found(spoilt: Path) -> None:
-    batches = batches_of(3)
-    found = measure_sensitivity(quantiser_of(spoilt, batches), set(), "layer", batches)
+    frames = frames_of(3)
+    found = measure_sensitivity(quantiser_of(spoilt, frames), set(), "layer", frames)
     (one,) = worst(found, 1)
     assert one.group.name == "head.0.wide"
     assert one.gain_db == max(item.gain_db for item in found) > 3.0
 
 
 def test_each_layer_is_measured_alone_and_kept_as_if_by_hand(model: Path) -> None:
-    batches = batches_of(2)
-    quantiser = quantiser_of(model, batches)
-    nodes = {layer.label: layer.node for layer in quantiser.layers}
-    kept = matching(quantiser.layers, ["map"])
-    found = {item.group.name: item for item in measure_sensitivity(quantiser, kept, "layer", batches)}
-    references = maps_of(quantiser.float32(), batches)
-    alone = maps_of(quantiser.int8(set(nodes.values()) - {nodes["body.0.stem"]}), batches)
-    without = maps_of(quantiser.int8({*kept, nodes["body.0.stem"]}), batches)
+    frames = frames_of(2)
+    quantiser = quantiser_of(model, frames)
+    nodes = {layer.label: layer.node for layer in quantiser.model.layers}
+    kept = matching(quantiser.model.layers, ["map"])
+    found = {item.group.name: item for item in measure_sensitivity(quantiser, kept, "layer", frames)}
+    references = maps_of(quantiser.model.proto, frames)
+    alone = maps_of(quantiser.int8(set(nodes.values()) - {nodes["body.0.stem"]}), frames)
+    without = maps_of(quantiser.int8({*kept, nodes["body.0.stem"]}), frames)
     gaps = [np.abs(a - b).mean() for a, b in zip(alone, references, strict=True)]
     assert found["body.0.stem"].alone.mae == pytest.approx(np.mean(gaps), rel=1e-4)
     assert found["body.0.stem"].kept.sqnr_db == pytest.approx(sqnr_db(without, references))
@@ -67,10 +67,10 @@ def test_each_layer_is_measured_alone_and_kept_as_if_by_hand(model: Path) -> Non
 
 
 def test_blocks_hold_all_layers_once(model: Path) -> None:
-    batches = batches_of(1)
-    found = measure_sensitivity(quantiser_of(model, batches), set(), "block", batches)
+    frames = frames_of(1)
+    found = measure_sensitivity(quantiser_of(model, frames), set(), "block", frames)
     assert [item.group.name for item in found] == ["body.0", "body.1", "head.0"]
-    assert sum(len(item.group.nodes) for item in found) == len(find_layers(model))
+    assert sum(len(item.group.nodes) for item in found) == len(read_float_model(model).layers)
 
 
 def test_sqnr_is_power_over_power() -> None:

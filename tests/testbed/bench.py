@@ -14,7 +14,7 @@ from br2net.builder.comparison import packaged_photograph
 from br2net.builder.engine import BuildOptions, build_engine
 from br2net.builder.engine.options import parse_profile
 from br2net.builder.precision import to_fp16
-from br2net.calibration.layers import Layer, find_layers
+from br2net.calibration.layers import Layer, read_float_model
 from br2net.calibration.qdq import quantise
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint
 from br2net.network.checkpoint import ModelFacts
@@ -62,7 +62,7 @@ class Bench:
         """The Q/DQ form of an fp32 file: every layer that can be, or all but the depthwise ones."""
         path = source.with_name(f"{source.stem}-int8{'' if depthwise else '-depthwise-fp32'}.onnx")
         if not path.exists():
-            layers = [layer for layer in find_layers(source) if depthwise or layer.kind != "depthwise"]
+            layers = [layer for layer in read_float_model(source).layers if depthwise or layer.kind != "depthwise"]
             model = onnx.load(source)
             weights = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
             quantised = quantise(model, layers, _largest(source, layers), weights)

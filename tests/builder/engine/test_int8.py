@@ -9,13 +9,12 @@ from br2net.builder import export_onnx
 from br2net.builder.comparison import packaged_photograph
 from br2net.builder.engine import BuildOptions, build_engine
 from br2net.builder.engine.options import parse_profile
-from br2net.calibration.layers import find_layers, matching
-from br2net.calibration.quantiser import Quantiser, calibrate_layers
-from br2net.calibration.thresholds import measure_histograms
+from br2net.calibration.activations import measure
+from br2net.calibration.layers import matching, read_float_model
+from br2net.calibration.quantiser import Quantiser
 from br2net.network import NAMED_CONFIGS, BR2Net, Checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import METADATA_KEY
-from br2net.runtime.model_file import read_model_file
 from br2net.runtime.preprocessing import preprocess
 from br2net.zoo import find_model
 
@@ -66,13 +65,11 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("in_fp16", [False, True], ids=["fp32 remainder", "fp16 remainder"])
 def test_the_papers_network_as_int8_builds(paper: Path, tmp_path: Path, in_fp16: bool) -> None:
     fp32, int8 = paper, tmp_path / "paper-int8.onnx"
-    metadata = read_model_file(fp32).metadata
-    batches = [preprocess([packaged_photograph()], metadata.width, metadata.height, metadata.normalisation)]
-    layers = find_layers(fp32)
-    histograms = measure_histograms(fp32, layers, batches)
-    quantiser = Quantiser(fp32, calibrate_layers(fp32, layers, histograms, batches, "max", correct_bias=False))
-    kept = matching(layers, ["gate", "map"])
-    model = quantiser.int8_in_fp16(kept, batches) if in_fp16 else quantiser.int8(kept)
+    float32, frames = read_float_model(fp32), [packaged_photograph()]
+    metadata = float32.metadata
+    quantiser = Quantiser(float32, measure(float32, frames, correct_bias=False))
+    kept = matching(float32.layers, ["gate", "map"])
+    model = quantiser.int8_in_fp16(kept, frames) if in_fp16 else quantiser.int8(kept)
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.with_precision("int8").to_json()})
     onnx.save(model, int8)
     record = build_engine(int8, int8.with_suffix(".engine"), BuildOptions(targets=("any",)))

@@ -42,7 +42,9 @@ def build_wheel(wheels: Path) -> None:
     compile_driver(INCLUDE, FOLDER / "link" / "libcuda.so")
     paths = {"CUDA_ROOT": str(INCLUDE.parent), "CPATH": str(INCLUDE), "LIBRARY_PATH": str(FOLDER / "link")}
     quick = {"CFLAGS": "-w -O0 -g0"}
-    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(FOLDER / name), **paths, **quick)
+    pip(
+        "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(FOLDER / name), **paths, **quick
+    )
 
 
 def main() -> None:
