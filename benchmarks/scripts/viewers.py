@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.scripts.pipeline import STREAMS, make_video, time_pipeline
 from br2net.files import write_text
-from br2net.live.web import About, WebOptions, WebPage
+from br2net.live.web import PageInfo, WebOptions, WebPage
 from br2net.live.web.hub import CREDIT
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.backends import open_backend
@@ -136,7 +136,7 @@ def time_case(case: Case, backend: Backend, video: Path, frames: int) -> Sample:
         began = time.process_time()
         pace, _ = time_pipeline(backend, video, [])
         return Sample(pace.rate, (time.process_time() - began) * 1000 / frames, 0.0)
-    page = WebPage(About((video.name,), MODEL, backend.name), WebOptions(port=0))
+    page = WebPage(PageInfo((video.name,), MODEL, backend.name), WebOptions(port=0))
     try:
         with viewers(page, case):
             began = time.process_time()
