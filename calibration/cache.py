@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from br2net import __version__
-from br2net.builder.engine.cache import cache_folder
 from br2net.calibration.quantiser import Calibration
 from br2net.calibration.thresholds import Method
-from br2net.files import write_text
+from br2net.files import cache_folder, write_text
 
 TOOLS = ("onnxruntime", "onnxruntime-gpu", "opencv-python", "numpy")
 

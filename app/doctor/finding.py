@@ -1,11 +1,11 @@
-"""What an examination finds."""
+"""Findings of `br2net doctor`."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class State(Enum):
-    """How a thing stands."""
+    """State of a thing."""
 
     WORKS = "works"
     MISSING = "missing"  # it would be of use here
@@ -15,40 +15,40 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: of the thing, as `TensorRT`.
-        state: how it stands.
-        detail: what was found, as its version; one line.
-        mend: the one line to type, or the one thing to do, that makes it work; empty where nothing needs doing.
+        name: name of the thing, for example `TensorRT`.
+        state: its state.
+        detail: what was found, for example its version; one line.
+        fix: the one line to type, or the one thing to do, that makes it work; empty if nothing needs doing.
     """
 
     name: str
     state: State
     detail: str
-    mend: str = ""
+    fix: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """For a program."""
-        return {"name": self.name, "state": self.state.value, "detail": self.detail, "mend": self.mend}
+        """Return the finding as a JSON object; its key for `fix` is `mend`."""
+        return {"name": self.name, "state": self.state.value, "detail": self.detail, "mend": self.fix}
 
 
-def works(name: str, detail: str, mend: str = "") -> Finding:
-    """A thing that works; `mend` is what would make it better."""
-    return Finding(name, State.WORKS, detail, mend)
+def works(name: str, detail: str, fix: str = "") -> Finding:
+    """Return the finding of a thing that works; `fix` is what would make it better."""
+    return Finding(name, State.WORKS, detail, fix)
 
 
-def missing(name: str, detail: str, mend: str) -> Finding:
-    """A thing that is not here and would be of use."""
-    return Finding(name, State.MISSING, detail, mend)
+def missing(name: str, detail: str, fix: str) -> Finding:
+    """Return the finding of a thing that is not here and would be of use."""
+    return Finding(name, State.MISSING, detail, fix)
 
 
-def fails(name: str, detail: str, mend: str) -> Finding:
-    """A thing that is here and does not work."""
-    return Finding(name, State.FAILS, detail, mend)
+def fails(name: str, detail: str, fix: str) -> Finding:
+    """Return the finding of a thing that is here and does not work."""
+    return Finding(name, State.FAILS, detail, fix)
 
 
 def unused(name: str, detail: str) -> Finding:
-    """A thing that nothing here needs."""
+    """Return the finding of a thing that nothing here needs."""
     return Finding(name, State.UNUSED, detail)

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from br2net.builder.engine.cache import cache_folder, locked
-from br2net.files import write_bytes
+from br2net.builder.engine.cache import locked
+from br2net.files import cache_folder, write_bytes
 from br2net.runtime.engine_file import Library
 from br2net.runtime.gpu import Gpu
 from br2net.runtime.tensorrt.api import trt
