@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 
 class State(Enum):
@@ -18,14 +19,14 @@ class Finding:
     """Result of one check.
 
     Attributes:
+        state: state of the thing.
         name: name of the thing, for example `TensorRT`.
-        state: its state.
         detail: what was found, for example its version; one line.
         fix: the one line to type, or the one thing to do, that makes it work; empty if nothing needs doing.
     """
 
-    name: str
     state: State
+    name: str
     detail: str
     fix: str = ""
 
@@ -34,21 +35,7 @@ class Finding:
         return {"name": self.name, "state": self.state.value, "detail": self.detail, "mend": self.fix}
 
 
-def works(name: str, detail: str, fix: str = "") -> Finding:
-    """Return the finding of a thing that works; `fix` is what would make it better."""
-    return Finding(name, State.WORKS, detail, fix)
-
-
-def missing(name: str, detail: str, fix: str) -> Finding:
-    """Return the finding of a thing that is not here and would be of use."""
-    return Finding(name, State.MISSING, detail, fix)
-
-
-def fails(name: str, detail: str, fix: str) -> Finding:
-    """Return the finding of a thing that is here and does not work."""
-    return Finding(name, State.FAILS, detail, fix)
-
-
-def unused(name: str, detail: str) -> Finding:
-    """Return the finding of a thing that nothing here needs."""
-    return Finding(name, State.UNUSED, detail)
+works = partial(Finding, State.WORKS)
+missing = partial(Finding, State.MISSING)
+fails = partial(Finding, State.FAILS)
+unused = partial(Finding, State.UNUSED)

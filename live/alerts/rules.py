@@ -60,7 +60,7 @@ class AlertRule:
 
     def holds(self, value: float) -> bool:
         """Tell whether the comparison holds for `value`; never for NaN."""
-        return COMPARISONS[self.operator](value, self.threshold)
+        return bool(COMPARISONS[self.operator](value, self.threshold))
 
     def released(self, value: float) -> bool:
         """Tell whether `value` has come back far enough for the alert to go off."""

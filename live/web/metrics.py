@@ -81,26 +81,18 @@ class _Gathered:
         self._info, self._hub = info, hub
 
     def collect(self) -> Iterator[Metric]:
-        viewers = GaugeMetricFamily("br2net_viewers", "Open pages.")
-        viewers.add_metric([], len(self._hub.viewers))
-        yield viewers
-        frames = CounterMetricFamily(
-            "br2net_viewer_frames", "Frames for viewers, by what became of them.", labels=["fate"]
-        )
-        frames.add_metric(["encoded"], self._hub.encoded)
-        frames.add_metric(["sent"], self._hub.sent)
-        frames.add_metric(["passed_by"], self._hub.lost)
+        hub, recorder = self._hub, self._info.recorder
+        recording = recorder is not None and recorder.recording is not None
+        yield GaugeMetricFamily("br2net_viewers", "Open pages.", value=len(hub.viewers))
+        yield GaugeMetricFamily("br2net_recording", "1 while frames are recorded.", value=int(recording))
+        frames = CounterMetricFamily("br2net_viewer_frames", "Frames for viewers, by their fate.", labels=["fate"])
+        for fate, number in (("encoded", hub.encoded), ("sent", hub.sent), ("passed_by", hub.lost)):
+            frames.add_metric([fate], number)
         yield frames
-        recording = GaugeMetricFamily("br2net_recording", "1 while frames are recorded.")
-        recorder = self._info.recorder
-        recording.add_metric([], 1 if recorder is not None and recorder.recording is not None else 0)
-        yield recording
         events = CounterMetricFamily(
-            "br2net_delivered_events", "Events given to a target, by what became of them.", labels=["target", "fate"]
+            "br2net_delivered_events", "Events given to a target, by their fate.", labels=["target", "fate"]
         )
-        waiting = GaugeMetricFamily(
-            "br2net_waiting_events", "Events that a target has not delivered yet.", labels=["target"]
-        )
+        waiting = GaugeMetricFamily("br2net_waiting_events", "Events not delivered yet.", labels=["target"])
         for target in self._info.targets:
             counts = target.counts
             for fate in ("sent", "failed", "dropped"):
@@ -108,11 +100,9 @@ class _Gathered:
             waiting.add_metric([target.name], counts.waiting)
         yield from (events, waiting)
         source = CounterMetricFamily(
-            "br2net_source_frames", "Frames of a source, by what became of them.", labels=["camera", "fate"]
+            "br2net_source_frames", "Frames of a source, by their fate.", labels=["camera", "fate"]
         )
-        reconnects = CounterMetricFamily(
-            "br2net_source_reconnects", "How often a lost source came back.", labels=["camera"]
-        )
+        reconnects = CounterMetricFamily("br2net_source_reconnects", "Lost sources that came back.", labels=["camera"])
         for camera, statistics in self._info.statistics().items():
             for fate in ("captured", "dropped", "skipped", "thinned", "damaged"):
                 source.add_metric([camera, fate], getattr(statistics, fate))

@@ -41,7 +41,7 @@ TRY_LATER = 1013
 def login_page(*, wrong: bool) -> str:
     """Return the login as HTML; `wrong` after a token that is not the right one."""
     text = (STATIC / "login.html").read_text(encoding="utf-8")
-    return Template(text, autoescape=True).render(wrong=wrong)
+    return str(Template(text, autoescape=True).render(wrong=wrong))
 
 
 class Routes:

@@ -77,9 +77,9 @@ def test_web_may_stand_alone_or_name_a_port(arguments: list[str], expected: tupl
         (["--alert", "blurred > 0.5", "--mqtt", "nowhere"], "The address of a broker must"),
         (["--host", "0.0.0.0"], "--web"),
         (["--web", "8090", "--host", "0.0.0.0"], "needs a token"),
-        (["--web", "8090", "--host", "0.0.0.0", "--token", "1234"], "too short"),
-        (["--web", "99999"], "no port 99999"),
-        (["--web", "8090", "--host", "no.such.host.invalid"], "no address"),
+        (["--web", "8090", "--host", "0.0.0.0", "--token", "1234"], "must have 16 characters"),
+        (["--web", "99999"], "between 0 and 65535, got 99999"),
+        (["--web", "8090", "--host", "no.such.host.invalid"], "must be an address of this machine"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence_before_a_model_is_loaded(
