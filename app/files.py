@@ -46,6 +46,13 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def cache_folder() -> Path:
+    """Return the user's folder for files that can be made again: BR2NET_CACHE, or the system's cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("BR2NET_CACHE") or user_cache_path("br2net", appauthor=False))
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as hex digits."""
     digest = hashlib.sha256()

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from br2net import __version__
-from br2net.builder.engine.cache import cache_folder
 from br2net.calibration.activations import Calibration
-from br2net.files import write_text
+from br2net.files import cache_folder, write_text
 
 TOOLS = ("onnxruntime", "onnxruntime-gpu", "opencv-python", "numpy")
 

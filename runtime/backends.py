@@ -46,7 +46,7 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
         from br2net.runtime.onnxruntime import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(path, options)
-    from br2net.runtime.openvino import OpenVINOBackend
+    from br2net.runtime.openvino.session import OpenVINOBackend
 
     return OpenVINOBackend(path, options)
 

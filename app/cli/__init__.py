@@ -1,28 +1,16 @@
-"""The command line. Each verb is one module here; its heavy imports stand inside its function, so that `--help` is quick."""
+"""The command line. Each verb is a module here; its heavy imports stand inside its function, so that `--help` is quick."""
 
 import functools
 import io
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, cast
 
 import typer
 
 from br2net import __version__
-from br2net.cli.benchmark import benchmark
-from br2net.cli.build import build
-from br2net.cli.bulk import bulk
-from br2net.cli.calibrate import calibrate
-from br2net.cli.camera import camera
-from br2net.cli.deploy import deploy
-from br2net.cli.detect import detect
-from br2net.cli.doctor import doctor
-from br2net.cli.evaluate import evaluate
-from br2net.cli.export import export
-from br2net.cli.inspect import inspect
-from br2net.cli.models import models
-from br2net.cli.train import train
 from br2net.cli.watching import PortAfterWeb
 from br2net.errors import Br2netError
 
@@ -37,7 +25,9 @@ EXTRAS = {
 }
 # click's UsageError, wherever the installed Typer keeps it
 USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__base__)
-VERBS = (detect, camera, evaluate, train, export, calibrate, build, inspect, benchmark, models, bulk, deploy, doctor)
+# Each is a function in the module of its name. Importing the functions here would hide the modules.
+VERBS = ("detect", "camera", "evaluate", "train", "export", "calibrate", "build", "inspect", "benchmark", "models", "bulk",
+         "deploy", "doctor")  # fmt: skip
 
 app = typer.Typer(
     name="br2net",
@@ -49,7 +39,7 @@ app = typer.Typer(
 
 
 def _stoppable(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb, ending with 130 on Ctrl-C and quietly where the reader of its output has gone, as `head` does."""
+    """Let the verb end with 130 on Ctrl-C, and quietly if the reader of its output has gone, for example `head`."""
 
     @functools.wraps(verb)
     def run(*args: object, **options: object) -> None:
@@ -65,8 +55,9 @@ def _stoppable(verb: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for verb in VERBS:
-    app.command(cls=PortAfterWeb if verb is camera else None)(_stoppable(verb))
+for name in VERBS:
+    verb = getattr(import_module(f"br2net.cli.{name}"), name)
+    app.command(cls=PortAfterWeb if name == "camera" else None)(_stoppable(verb))
 
 
 def _print_version(wanted: bool) -> None:
@@ -95,32 +86,30 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be valid text
     try:
-        code = app(prog_name="br2net", standalone_mode=False)
+        sys.exit(app(prog_name="br2net", standalone_mode=False))
     except USAGE_ERROR as error:
         sys.exit(_refused(error))
     except Br2netError as error:
-        typer.echo(f"br2net: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package not in EXTRAS:
             raise
-        typer.echo(
-            f"br2net: this needs {package}, which is not installed; `pip install 'br2net[{EXTRAS[package]}]'` brings it.",
-            err=True,
-        )
-        sys.exit(Br2netError.exit_code)
+        _fail(f"this needs {package}, which is not installed. Run `pip install 'br2net[{EXTRAS[package]}]'`.")
     except MemoryError:
-        typer.echo("br2net: there is not enough memory for this.", err=True)
-        sys.exit(Br2netError.exit_code)
+        _fail("there is not enough memory for this.")
+
+
+def _fail(text: str, code: int = Br2netError.exit_code) -> None:
+    typer.echo(f"br2net: {text}", err=True)
     sys.exit(code)
 
 
 def _refused(error: Any) -> int:
-    """Say in one sentence why the arguments cannot be used; where there were none, the help is the answer."""
+    """Print in one sentence why the arguments cannot be used; without any arguments, print the help."""
     if error.ctx is not None and type(error).__name__ == "NoArgsIsHelpError":
         error.show()
     else:
         command = error.ctx.command_path if error.ctx is not None else "br2net"
-        typer.echo(f"br2net: {error.format_message().rstrip('.')}; `{command} --help` tells what there is.", err=True)
+        typer.echo(f"br2net: {error.format_message().rstrip('.')}; see `{command} --help`.", err=True)
     return int(error.exit_code)

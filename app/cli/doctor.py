@@ -1,4 +1,4 @@
-"""`br2net doctor`: what works on this machine, and what to do about what does not."""
+"""`br2net doctor`: what works on this machine, and how to fix what does not."""
 
 import json
 
@@ -10,7 +10,7 @@ STYLES = {"works": "green", "missing": "yellow", "fails": "red", "not needed": "
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Look at GPU, driver, TensorRT, OpenVINO, OpenCV and cameras; say what works and the one line that mends the rest.
+    """Check GPU, driver, TensorRT, OpenVINO, OpenCV and cameras; print what works and the one line that fixes the rest.
 
     It changes nothing, and ends with 0 whatever it finds.
     """
@@ -19,8 +19,7 @@ def doctor(as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from br2net import __version__
-    from br2net.doctor import examine
-    from br2net.doctor.machine import Machine
+    from br2net.doctor import Machine, examine
 
     findings = examine(Machine(), __version__)
     if as_json:
@@ -32,11 +31,11 @@ def doctor(as_json: JsonOption = False) -> None:
         table.add_row(item.name, f"[{style}]{item.state.value}[/]", escape(item.detail))
     console = Console()
     console.print(table)
-    mends: dict[str, str] = {}
+    fixes: dict[str, str] = {}
     for item in findings:
-        if item.mend:
-            mends.setdefault(item.mend, item.name)
-    if mends:
-        typer.echo("\nTo mend:")
-        for line, name in mends.items():
+        if item.fix:
+            fixes.setdefault(item.fix, item.name)
+    if fixes:
+        typer.echo("\nTo fix:")
+        for line, name in fixes.items():
             typer.echo(f"  {name}: {line}")

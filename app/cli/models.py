@@ -1,4 +1,4 @@
-"""`br2net models`: which models come with the package."""
+"""`br2net models`: the models that come with the package."""
 
 import json
 from dataclasses import asdict
@@ -34,9 +34,9 @@ def models(as_json: JsonOption = False) -> None:
         megabytes = f"{file.path.stat().st_size / 1e6:.1f} MB"
         table.add_row(name, facts.backbone, size, facts.precision, megabytes)
     Console().print(table)
-    told: dict[tuple[str, str], list[str]] = {}
+    names_of: dict[tuple[str, str], list[str]] = {}
     for name, file in files.items():
-        told.setdefault((file.metadata.training_data, file.metadata.licence), []).append(name)
-    for (training_data, licence), names in told.items():  # these are sentences, too long for a column
+        names_of.setdefault((file.metadata.training_data, file.metadata.licence), []).append(name)
+    for (training_data, licence), names in names_of.items():  # sentences, too long for a column
         typer.echo(f"Training data of {', '.join(names)}: {training_data}")
         typer.echo(f"Licence of {', '.join(names)}: {licence}")

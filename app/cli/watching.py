@@ -91,9 +91,7 @@ class WatchOptions:
         if self.host is not None and self.web is None:
             raise InputError("--host is the address of the page; ask for the page with --web.")
         if self.web is not None:
-            from br2net.live.web.access import Access
-
-            Access(self.page())  # before a model is loaded
+            self.page()  # before a model is loaded
 
     def page(self) -> "WebOptions":
         """Where to serve the page, and to whom."""
@@ -142,9 +140,9 @@ def make_page(
         InputError: if it cannot be served there, or needs a token.
         MissingDependencyError: if the packages of the `live` extra are missing.
     """
-    from br2net.live.web import About, WebPage
+    from br2net.live.web import PageInfo, WebPage
 
-    about = About(
+    info = PageInfo(
         cameras=tuple(camera.name for camera in cameras),
         model=backend.metadata.name,
         backend=", ".join((backend.name, backend.device, backend.precision)),
@@ -153,7 +151,7 @@ def make_page(
         recorder=recorder,
         statistics=lambda: {camera.name: camera.statistics for camera in cameras},
     )
-    page = WebPage(about, options.page())
+    page = WebPage(info, options.page())
     if alerts is not None:
         alerts.tell_also(page)
     return page

@@ -1,11 +1,12 @@
-"""What an examination finds."""
+"""Findings of `br2net doctor`."""
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 
 class State(Enum):
-    """How a thing stands."""
+    """State of a thing."""
 
     WORKS = "works"
     MISSING = "missing"  # it would be of use here
@@ -15,40 +16,26 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: of the thing, as `TensorRT`.
-        state: how it stands.
-        detail: what was found, as its version; one line.
-        mend: the one line to type, or the one thing to do, that makes it work; empty where nothing needs doing.
+        state: state of the thing.
+        name: name of the thing, for example `TensorRT`.
+        detail: what was found, for example its version; one line.
+        fix: the one line to type, or the one thing to do, that makes it work; empty if nothing needs doing.
     """
 
-    name: str
     state: State
+    name: str
     detail: str
-    mend: str = ""
+    fix: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """For a program."""
-        return {"name": self.name, "state": self.state.value, "detail": self.detail, "mend": self.mend}
+        """Return the finding as a JSON object; its key for `fix` is `mend`."""
+        return {"name": self.name, "state": self.state.value, "detail": self.detail, "mend": self.fix}
 
 
-def works(name: str, detail: str, mend: str = "") -> Finding:
-    """A thing that works; `mend` is what would make it better."""
-    return Finding(name, State.WORKS, detail, mend)
-
-
-def missing(name: str, detail: str, mend: str) -> Finding:
-    """A thing that is not here and would be of use."""
-    return Finding(name, State.MISSING, detail, mend)
-
-
-def fails(name: str, detail: str, mend: str) -> Finding:
-    """A thing that is here and does not work."""
-    return Finding(name, State.FAILS, detail, mend)
-
-
-def unused(name: str, detail: str) -> Finding:
-    """A thing that nothing here needs."""
-    return Finding(name, State.UNUSED, detail)
+works = partial(Finding, State.WORKS)
+missing = partial(Finding, State.MISSING)
+fails = partial(Finding, State.FAILS)
+unused = partial(Finding, State.UNUSED)

@@ -1,10 +1,9 @@
-"""The machine that is examined: its files, commands and packages, so that a test can put another one in its place."""
+"""The examined machine: its files, commands and packages. A test can put another one in its place."""
 
 import importlib
 import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,49 +19,41 @@ class Machine:
     """This machine."""
 
     def gpus(self) -> list[Gpu]:
-        """NVIDIA GPUs that the driver knows."""
+        """Return the NVIDIA GPUs that the driver knows."""
         found: list[Gpu] = []
         while len(found) < _MOST_GPUS and (gpu := find_gpu(len(found))) is not None:
             found.append(gpu)
         return found
 
     def driver_cuda_version(self) -> tuple[int, int] | None:
-        """Newest CUDA that the driver runs; None without a driver."""
+        """Return the newest CUDA that the driver runs; None without a driver."""
         return driver_cuda_version()
 
-    def architecture(self) -> str:
-        """As `x86_64` or `aarch64`."""
-        return platform.machine()
-
-    def system(self) -> str:
-        """Operating system and Python, as `Linux 6.8, Python 3.11.7`."""
-        return f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-
     def read(self, path: str) -> str | None:
-        """Text of a file, without the zero bytes that the device tree ends lines with; None where it cannot be read."""
+        """Return the text of a file without the zero bytes of the device tree; None if it cannot be read."""
         try:
             return Path(path).read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
         except OSError:
             return None
 
     def glob(self, folder: str, pattern: str) -> list[str]:
-        """Paths in a folder, sorted."""
+        """Return paths in a folder, sorted."""
         return sorted(map(str, Path(folder).glob(pattern)))
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Tell whether there is such a file."""
         return Path(path).exists()
 
     def may_use(self, path: str) -> bool:
-        """Whether this user may read and write a file."""
+        """Tell whether this user may read and write a file."""
         return os.access(path, os.R_OK | os.W_OK)
 
     def which(self, command: str) -> str | None:
-        """Path of a command."""
+        """Return the path of a command."""
         return shutil.which(command)
 
     def run(self, *command: str) -> str | None:
-        """What a command prints; None where it is not there, fails, or takes longer than two seconds."""
+        """Return the output of a command; None if it is missing, fails, or takes longer than two seconds."""
         try:
             ended = subprocess.run(
                 command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True, stdin=subprocess.DEVNULL
@@ -80,14 +71,14 @@ class Machine:
         return importlib.import_module(module)
 
     def version(self, package: str) -> str | None:
-        """Version of an installed package; None where it is not installed."""
+        """Return the version of an installed package; None if it is not installed."""
         try:
             return importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             return None
 
     def is_editable(self, package: str) -> bool:
-        """Whether a package is installed as links to its sources."""
+        """Tell whether a package is installed as links to its sources."""
         try:
             facts = json.loads(importlib.metadata.distribution(package).read_text("direct_url.json") or "{}")
         except importlib.metadata.PackageNotFoundError:
@@ -95,6 +86,6 @@ class Machine:
         return bool(facts.get("dir_info", {}).get("editable"))
 
     def jetson(self) -> str | None:
-        """Model of a Jetson, as `NVIDIA Jetson Orin Nano Developer Kit`; None elsewhere."""
+        """Return the model of a Jetson, for example `NVIDIA Jetson Orin Nano Developer Kit`; None elsewhere."""
         model = self.read("/proc/device-tree/model")
         return model if model and ("Jetson" in model or self.exists("/etc/nv_tegra_release")) else None

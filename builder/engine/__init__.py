@@ -1,7 +1,7 @@
 """TensorRT engines: built from an ONNX file, compared with it, cached. The first call for TensorRT imports it."""
 
 from br2net.builder.engine.build import build_engine, refit_engine
-from br2net.builder.engine.cache import EngineKey, cache_folder, cached_engine
+from br2net.builder.engine.cache import EngineKey, cached_engine
 from br2net.builder.engine.options import BuildOptions, Hardware
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "EngineKey",
     "Hardware",
     "build_engine",
-    "cache_folder",
     "cached_engine",
     "refit_engine",
 ]

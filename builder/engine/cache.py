@@ -2,26 +2,15 @@
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from br2net.errors import ModelError
+from br2net.files import cache_folder
 from br2net.runtime.engine_file import Library, Profile, check_intact, parse_plan_header, read_record
 from br2net.runtime.gpu import Gpu
-
-
-def cache_folder() -> Path:
-    """The user's folder for what can be made again: BR2NET_CACHE, or `br2net` in the system's cache folder."""
-    chosen = os.environ.get("BR2NET_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "br2net" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "br2net"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ def load_plan(plan: bytes) -> trt.ICudaEngine:
     log = kept_log()
     with log.section():
         runtime = create(trt.Runtime)
-        runtime.engine_host_code_allowed = True  # a version-compatible plan holds code; this one was built or checked here
+        runtime.engine_host_code_allowed = (
+            True  # a version-compatible plan holds code; this one was built or checked here
+        )
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             reason = "; ".join(log.errors()) or "no reason given"

@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
-from br2net.builder.engine.cache import cache_folder, locked
+from br2net.builder.engine.cache import locked
 from br2net.builder.engine.config import make_config, set_targets
 from br2net.builder.engine.execution import create
 from br2net.builder.engine.options import BuildOptions
 from br2net.builder.engine.progress import BuildProgress, progress_bars, run_interruptible
 from br2net.builder.engine.source import OnnxSource
 from br2net.errors import EngineError, InputError, ModelError
-from br2net.files import write_bytes
+from br2net.files import cache_folder, write_bytes
 from br2net.runtime.engine_file import RTX, Library, Profile
 from br2net.runtime.gpu import Gpu
 from br2net.runtime.tensorrt.api import library, trt

@@ -1,12 +1,10 @@
 """Alerts: rules over results, and their events to JSON lines, a webhook, MQTT."""
 
-from br2net.live.alerts.alerts import Alerts
-from br2net.live.alerts.event import AlertEvent, DeliveryCounts, EventTarget
-from br2net.live.alerts.expression import AlertRule, parse_rule, parse_rules
-from br2net.live.alerts.jsonl import EventLog
-from br2net.live.alerts.monitor import AlertMonitor
+from br2net.live.alerts.events import AlertEvent, DeliveryCounts, EventTarget
+from br2net.live.alerts.monitor import AlertMonitor, Alerts
 from br2net.live.alerts.mqtt import MqttPublisher
-from br2net.live.alerts.webhook import Webhook
+from br2net.live.alerts.rules import AlertRule, parse_rule, parse_rules
+from br2net.live.alerts.targets import EventLog, Webhook
 
 __all__ = [
     "AlertEvent",

@@ -1,10 +1,11 @@
-"""From results to events: each rule's state, for each camera."""
+"""From results to events: the state of each rule for each camera, and the targets of its events."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from br2net.live.alerts.event import AlertEvent, State
-from br2net.live.alerts.expression import AlertRule
+from br2net.live.alerts.events import AlertEvent, EventTarget, State
+from br2net.live.alerts.rules import AlertRule
 from br2net.live.pipeline.result import FrameResult
 
 
@@ -26,7 +27,7 @@ class AlertMonitor:
         self._states: dict[str, list[_RuleState]] = {}
 
     def update(self, result: FrameResult) -> tuple[AlertEvent, ...]:
-        """The events that happen at this result, mostly none.
+        """Return the events that happen at this result, mostly none.
 
         Raises:
             InputError: if a rule names a region that the result does not have.
@@ -36,9 +37,41 @@ class AlertMonitor:
         return tuple(event for event in events if event is not None)
 
     def active(self, camera: str) -> tuple[str, ...]:
-        """Texts of the alerts that are on for `camera`, in the order of the rules."""
+        """Return the texts of the alerts that are on for `camera`, in the order of the rules."""
         states = self._states.get(camera, [])
         return tuple(rule.text for rule, state in zip(self.rules, states, strict=False) if state.on)
+
+
+class Alerts:
+    """Judges results by the rules, and sends the events to every target. Owns the targets. An `AlertJudge`."""
+
+    def __init__(self, monitor: AlertMonitor, targets: Sequence[EventTarget] = ()) -> None:
+        self.monitor = monitor
+        self.targets = tuple(targets)
+        self._others: list[EventTarget] = []
+
+    def tell_also(self, target: EventTarget) -> None:
+        """Send events to another target from now on; the caller closes it."""
+        self._others.append(target)
+
+    def judge(self, result: FrameResult) -> tuple[str, ...]:
+        """Return the texts of the alerts that are on at `result`, after its events have been sent.
+
+        Raises:
+            InputError: if a rule names a region that the result does not have.
+        """
+        for event in self.monitor.update(result):
+            for target in (*self.targets, *self._others):
+                target.send(event)
+        return self.monitor.active(result.camera)
+
+    def close(self) -> None:
+        """Close the targets that it owns, all at the same time, since each may take a moment."""
+        closing = [threading.Thread(target=target.close) for target in self.targets]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
 
 
 def _step(rule: AlertRule, state: _RuleState, result: FrameResult) -> AlertEvent | None:

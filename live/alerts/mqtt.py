@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from br2net.errors import DeliveryError, InputError, MissingDependencyError
-from br2net.live.alerts.event import AlertEvent, DeliveryCounts
-from br2net.live.alerts.outbox import CAPACITY, Outbox, RetryPolicy
+from br2net.live.alerts.events import AlertEvent
+from br2net.live.alerts.targets import CAPACITY, Outbox, RetryPolicy
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -22,12 +22,12 @@ LOOK_S = 0.2
 END_S = 0.3
 
 
-class MqttPublisher:
+class MqttPublisher(Outbox):
     """Publishes each event as JSON to `TOPIC/events` (QoS 1), and `online` or `offline` to `TOPIC/status` (retained).
 
     The broker may be absent at the start and go away at any time: events wait, at most `capacity` of them, and the
-    oldest goes when there are more. An event may arrive twice where the broker went away before it confirmed; its `id`
-    tells. A broker that sees this program vanish says `offline` for it.
+    oldest goes when there are more. One counts as sent when the broker has confirmed it. An event may arrive twice, with
+    the same `id`, if the broker went away before it confirmed. A broker that sees this program vanish publishes `offline`.
     """
 
     name = "mqtt"
@@ -46,10 +46,11 @@ class MqttPublisher:
             port = -1
         self.topic = unquote(parts.path).strip("/") or TOPIC
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == -1 or set(self.topic) & set("+#\0"):
-            raise InputError(f"A broker is an address as mqtt://host/topic; {url.rsplit('@', 1)[-1]!r} is not.")
+            shown = url.rsplit("@", 1)[-1]  # without the password
+            raise InputError(f"The address of a broker must have the form mqtt://host/topic, got {shown!r}.")
         self._where = f"{parts.hostname}:{port}"
-        self._connected, self._closing = threading.Event(), threading.Event()
-        self._said_down = False
+        self._connected, self._ending = threading.Event(), threading.Event()
+        self._warned = False
         self._client = self._new_client(longest_wait_s)
         if parts.username is not None:
             self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
@@ -58,27 +59,18 @@ class MqttPublisher:
         self._client.connect_async(parts.hostname, port, KEEPALIVE_S)
         self._client.loop_start()
         forever = RetryPolicy(tries=1_000_000, first_s=LOOK_S, longest_s=float(longest_wait_s))
-        self._outbox = Outbox(self.name, self._publish, forever, capacity)
-
-    @property
-    def counts(self) -> DeliveryCounts:
-        """What became of the events so far; one counts as sent when the broker has confirmed it."""
-        return self._outbox.counts
+        super().__init__(forever, capacity)
 
     @property
     def connected(self) -> bool:
         """Whether the broker is there now."""
         return self._connected.is_set()
 
-    def send(self, event: AlertEvent) -> None:
-        """Queue one event; returns at once."""
-        self._outbox.send(event)
-
     def close(self) -> None:
-        """Give what is queued a moment, say `offline`, and disconnect."""
-        if self._closing.is_set():
+        """Give what is queued a moment, publish `offline`, and disconnect."""
+        if self._ending.is_set():
             return
-        self._outbox.close(self._closing.set)
+        super().close()
         if self.connected:
             goodbye = self._client.publish(f"{self.topic}/status", "offline", qos=1, retain=True)
             with suppress(RuntimeError):  # it went away in this very moment
@@ -93,7 +85,9 @@ class MqttPublisher:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
         except ModuleNotFoundError as error:
-            raise MissingDependencyError("MQTT needs paho-mqtt; `pip install 'br2net[live]'` brings it.") from error
+            raise MissingDependencyError(
+                "MQTT needs paho-mqtt, which is not installed. Run `pip install 'br2net[live]'`."
+            ) from error
         client = Client(CallbackAPIVersion.VERSION2)
         client.will_set(f"{self.topic}/status", "offline", qos=1, retain=True)
         client.reconnect_delay_set(1, longest_wait_s)
@@ -101,7 +95,7 @@ class MqttPublisher:
         client.on_connect_fail = self._on_connect_fail
         return client
 
-    def _publish(self, event: AlertEvent) -> None:
+    def _deliver(self, event: AlertEvent) -> None:
         while not self._connected.wait(LOOK_S):
             self._give_up_when_closing()
         message = self._client.publish(f"{self.topic}/events", event.to_json(), qos=1)
@@ -113,24 +107,27 @@ class MqttPublisher:
         except RuntimeError as error:
             raise DeliveryError(f"{self._where}: {error}", retry=True) from error
 
+    def _interrupt(self) -> None:
+        self._ending.set()
+
     def _give_up_when_closing(self) -> None:
-        if self._closing.is_set():
+        if self._ending.is_set():
             raise DeliveryError(f"{self._where} is away and the program ends", retry=False)
 
     def _on_connect(
         self, client: "Client", data: Any, flags: "ConnectFlags", reason: "ReasonCode", properties: "Properties | None"
     ) -> None:
         if reason.is_failure:
-            self._say_down(f"{self._where} refused: {reason}")
+            self._warn_down(f"{self._where} refused: {reason}")
             return
-        if self._said_down:
+        if self._warned:
             log.warning("mqtt: %s is back.", self._where)
-        self._said_down = False
+        self._warned = False
         self._connected.set()
         client.publish(f"{self.topic}/status", "online", qos=1, retain=True)
 
     def _on_connect_fail(self, client: "Client", data: Any) -> None:
-        self._say_down(f"{self._where} cannot be reached")
+        self._warn_down(f"{self._where} cannot be reached")
 
     def _on_disconnect(
         self,
@@ -141,10 +138,10 @@ class MqttPublisher:
         properties: "Properties | None",
     ) -> None:
         self._connected.clear()
-        if not self._closing.is_set():
-            self._say_down(f"{self._where} went away ({reason})")
+        if not self._ending.is_set():
+            self._warn_down(f"{self._where} went away ({reason})")
 
-    def _say_down(self, what: str) -> None:
-        if not self._said_down:
+    def _warn_down(self, what: str) -> None:
+        if not self._warned:
             log.warning("mqtt: %s; trying again until it is there.", what)
-        self._said_down = True
+        self._warned = True

@@ -1,42 +1,88 @@
-"""Between the pipeline and the viewers: each frame is encoded once, and nobody waits for a slow viewer."""
+"""The hub between pipeline and viewers: each frame is encoded once, and a slow viewer holds up nobody."""
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from br2net.live.alerts.event import AlertEvent
+from br2net.live.alerts import AlertEvent
 from br2net.live.pipeline.result import FrameResult
-from br2net.live.web.channel import Channel
 from br2net.live.web.options import WebOptions
-from br2net.live.web.packets import encode, frame_record, to_json
+from br2net.live.web.packets import encode
 
 CREDIT = 2
 TEXTS = 256
 EVENTS_KEPT = 100
 JOIN_S = 1.0
+HISTORY_STEP_S = 0.5
+HISTORY_S = 900.0
+RATE_WEIGHT = 0.05
+
+
+class Feed:
+    """What is known of one camera: its newest result, its rate, its last minutes. The caller holds the hub's lock."""
+
+    def __init__(self, camera: str) -> None:
+        self.camera = camera
+        self.newest: FrameResult | None = None
+        self.sequence = 0
+        self.packet = b""
+        self.packet_sequence = 0
+        self.fps = 0.0
+        self._arrived_s: float | None = None
+        self._means: deque[tuple[float, float]] = deque(maxlen=round(HISTORY_S / HISTORY_STEP_S))
+        self._sum, self._count, self._step_from = 0.0, 0, 0.0
+
+    def take(self, result: FrameResult) -> None:
+        """Note one result."""
+        now = time.monotonic()
+        if self._arrived_s is not None and now > self._arrived_s:
+            rate = 1 / (now - self._arrived_s)
+            self.fps = rate if self.fps == 0 else 1 / ((1 - RATE_WEIGHT) / self.fps + RATE_WEIGHT / rate)
+        self._arrived_s = now
+        self.newest = result
+        self.sequence += 1
+        if not self._count:
+            self._step_from = result.timestamp
+        self._sum += result.blurred_fraction
+        self._count += 1
+        if not 0 <= result.timestamp - self._step_from < HISTORY_STEP_S:
+            self._means.append((result.timestamp, self._sum / self._count))
+            self._sum, self._count = 0.0, 0
+
+    def seconds_without(self) -> float | None:
+        """Return the seconds since the last result; None before the first."""
+        return None if self._arrived_s is None else time.monotonic() - self._arrived_s
+
+    def history(self) -> tuple[list[float], list[float]]:
+        """Return means of the blurred fraction over half seconds, for fifteen minutes.
+
+        Returns:
+            Timestamps of the ends of the half seconds, seconds since the epoch; and their means, 0..1.
+        """
+        return [time_s for time_s, _ in self._means], [round(mean, 4) for _, mean in self._means]
 
 
 @dataclass(eq=False)
 class Viewer:
-    """One page. Its fields are the event loop's, but for `hungry`, which the encoder reads.
+    """One page. Its fields belong to the event loop, except `hungry`, which the encoder reads too.
 
     Attributes:
-        channel: the camera it watches.
-        credit: how many frames may still be sent before the page has answered for one.
+        feed: camera that it watches.
+        credit: number of frames that may be sent before the page has answered for one.
         seen: sequence number of the last frame given to it.
-        packet: to be sent next, if any.
+        packet: packet to be sent next, if any.
         texts: messages to be sent before it.
-        state_due: whether it should be told the state now.
-        state_sent_s: when it was told last, by the clock of the event loop.
+        state_due: whether the state should be sent now.
+        state_sent_s: time when it was sent last, by the clock of the event loop.
         wake: set when there is something to send.
-        sent: frames given to it.
-        lost: frames that passed it by.
+        sent: number of frames sent to it.
     """
 
-    channel: Channel
+    feed: Feed
     credit: int = CREDIT
     seen: int = -1
     packet: bytes | None = None
@@ -45,21 +91,11 @@ class Viewer:
     state_sent_s: float = 0.0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     sent: int = 0
-    lost: int = 0
 
     @property
     def hungry(self) -> bool:
         """Whether a frame could be sent at once."""
         return self.credit > 0 and self.packet is None
-
-
-@dataclass(eq=False)
-class Listener:
-    """One program that follows frames or events as JSON: the newest frame, or a bounded queue of events."""
-
-    wants: str
-    texts: deque[str]
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Hub:
@@ -72,16 +108,13 @@ class Hub:
 
     def __init__(self, cameras: Sequence[str], options: WebOptions) -> None:
         self._options = options
-        self._channels = {name: Channel(name) for name in cameras}
+        self._feeds = {name: Feed(name) for name in cameras}
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.viewers: set[Viewer] = set()
-        self.listeners: set[Listener] = set()
         self.events: deque[AlertEvent] = deque(maxlen=EVENTS_KEPT)
         self.encoded = self.sent = self.lost = 0
-        self._for_programs: FrameResult | None = None
-        self._programs_due = False
         self._thread = threading.Thread(target=self._encode_all, name="br2net-web-encoder", daemon=True)
         self._thread.start()
 
@@ -90,20 +123,15 @@ class Hub:
     def offer(self, result: FrameResult) -> None:
         """Take one result; returns at once."""
         with self._changed:
-            channel = self._channels.get(result.camera)
-            if channel is None:
-                channel = self._channels[result.camera] = Channel(result.camera)
-            channel.take(result)
+            if result.camera not in self._feeds:
+                self._feeds[result.camera] = Feed(result.camera)
+            self._feeds[result.camera].take(result)
             self._changed.notify_all()
-        self._for_programs = result
-        if not self._programs_due and any(listener.wants == "frames" for listener in tuple(self.listeners)):
-            self._programs_due = True
-            self._call(self._hand_record)
 
-    def tell(self, event: AlertEvent) -> None:
+    def show_event(self, event: AlertEvent) -> None:
         """Take one event; returns at once."""
         self.events.append(event)
-        self._call(self._hand_event, event.to_json())
+        self._call(self._send_text, event.to_json())
 
     def close(self) -> None:
         """End the encoder. Viewers are the server's to close."""
@@ -115,66 +143,50 @@ class Hub:
     # Any thread.
 
     @property
-    def channels(self) -> tuple[Channel, ...]:
-        """All cameras, in the order given or met."""
+    def feeds(self) -> tuple[Feed, ...]:
+        """All cameras, in the order in which they were named or first seen."""
         with self._changed:
-            return tuple(self._channels.values())
+            return tuple(self._feeds.values())
 
-    def channel(self, name: str | None) -> Channel:
-        """The camera of that name, or the first one."""
+    def feed_of(self, camera: str | None) -> Feed:
+        """Return the feed of that camera, or the first one."""
         with self._changed:
-            if name in self._channels:
-                return self._channels[name]
-            return next(iter(self._channels.values()))
+            return self._feeds.get(camera or "") or next(iter(self._feeds.values()))
 
-    def lock(self) -> threading.Condition:
-        """Held while a channel is read as a whole."""
-        return self._changed
+    def history(self, feed: Feed) -> tuple[list[float], list[float]]:
+        """Return `feed.history()` as of one moment."""
+        with self._changed:
+            return feed.history()
 
-    def state_changed(self) -> None:
-        """Have every viewer told the state now."""
+    def send_state(self) -> None:
+        """Send every viewer the state now."""
         self._call(self._mark_state_due)
 
     # The event loop's thread.
 
     def run_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Say which event loop hands out; None when it ends."""
+        """Set the event loop that hands out; None when it ends."""
         self._loop = loop
 
-    def join(self, name: str | None) -> Viewer:
-        """A new viewer of a camera; it is shown the newest frame, even if that is old."""
-        viewer = Viewer(self.channel(name))
+    def join(self, camera: str | None) -> Viewer:
+        """Return a new viewer of a camera; it is shown the newest frame, even if that is old."""
+        viewer = Viewer(self.feed_of(camera))
         self.viewers.add(viewer)
-        self.feed(viewer)
+        self._serve(viewer)
         return viewer
 
-    def leave(self, viewer: Viewer) -> None:
-        """Forget a viewer."""
-        self.viewers.discard(viewer)
-
-    def watch(self, viewer: Viewer, name: str) -> None:
+    def watch(self, viewer: Viewer, camera: str) -> None:
         """Let a viewer watch another camera."""
-        viewer.channel, viewer.seen, viewer.packet = self.channel(name), -1, None
-        self.feed(viewer)
+        viewer.feed, viewer.seen, viewer.packet = self.feed_of(camera), -1, None
+        self._serve(viewer)
 
     def answered(self, viewer: Viewer) -> None:
-        """The page has shown a frame: it may have another."""
+        """Note that the page has shown a frame: it may have another."""
         viewer.credit = min(CREDIT, viewer.credit + 1)
-        self.feed(viewer)
-
-    def feed(self, viewer: Viewer) -> None:
-        """Give a viewer the newest frame if it is encoded, or have it encoded."""
-        with self._changed:
-            channel = viewer.channel
-            fresh = channel.packet_sequence == channel.sequence
-            packet, sequence = channel.packet, channel.packet_sequence
-            if not fresh:
-                self._changed.notify_all()
-        if fresh and packet and viewer.hungry:
-            self._give(viewer, packet, sequence)
+        self._serve(viewer)
 
     def taken(self, viewer: Viewer) -> bytes | None:
-        """What to send to a viewer now; it costs one credit."""
+        """Return the packet to send to a viewer now, if any; it costs one credit."""
         packet, viewer.packet = viewer.packet, None
         if packet is not None:
             viewer.credit -= 1
@@ -182,37 +194,34 @@ class Hub:
             self.sent += 1
         return packet
 
+    def _serve(self, viewer: Viewer) -> None:
+        """Give a viewer the newest frame if it is encoded, or have it encoded."""
+        with self._changed:
+            feed = viewer.feed
+            fresh = feed.packet_sequence == feed.sequence
+            packet, sequence = feed.packet, feed.packet_sequence
+            if not fresh:
+                self._changed.notify_all()
+        if fresh and packet and viewer.hungry:
+            self._give(viewer, packet, sequence)
+
     def _give(self, viewer: Viewer, packet: bytes, sequence: int) -> None:
         if sequence <= viewer.seen:
             return
         if viewer.seen >= 0:
-            lost = sequence - viewer.seen - 1
-            viewer.lost += lost
-            self.lost += lost
+            self.lost += sequence - viewer.seen - 1
         viewer.seen, viewer.packet = sequence, packet
         viewer.wake.set()
 
-    def _hand_out(self, channel: Channel, packet: bytes, sequence: int) -> None:
+    def _hand_out(self, feed: Feed, packet: bytes, sequence: int) -> None:
         for viewer in self.viewers:
-            if viewer.channel is channel and viewer.hungry:
+            if viewer.feed is feed and viewer.hungry:
                 self._give(viewer, packet, sequence)
 
-    def _hand_record(self) -> None:
-        self._programs_due = False  # before the result is looked at: one that comes now makes another call
-        if self._for_programs is not None:
-            self._hand_text("frames", to_json(frame_record(self._for_programs)))
-
-    def _hand_event(self, text: str) -> None:
-        self._hand_text("events", text)
+    def _send_text(self, text: str) -> None:
         for viewer in self.viewers:
             viewer.texts.append(text)
             viewer.wake.set()
-
-    def _hand_text(self, wants: str, text: str) -> None:
-        for listener in self.listeners:
-            if listener.wants == wants:
-                listener.texts.append(text)
-                listener.wake.set()
 
     def _mark_state_due(self) -> None:
         for viewer in self.viewers:
@@ -227,9 +236,9 @@ class Hub:
 
     # The encoder's thread.
 
-    def _due(self) -> list[Channel]:
-        wanted = {id(viewer.channel) for viewer in tuple(self.viewers) if viewer.hungry}
-        return [c for c in self._channels.values() if id(c) in wanted and c.sequence > c.packet_sequence]
+    def _due(self) -> list[Feed]:
+        wanted = {id(viewer.feed) for viewer in tuple(self.viewers) if viewer.hungry}
+        return [feed for feed in self._feeds.values() if id(feed) in wanted and feed.sequence > feed.packet_sequence]
 
     def _encode_all(self) -> None:
         while True:
@@ -237,13 +246,13 @@ class Hub:
                 self._changed.wait_for(lambda: self._closing.is_set() or bool(self._due()))
                 if self._closing.is_set():
                     return
-                work = [(channel, channel.newest, channel.sequence) for channel in self._due()]
-            for channel, result, sequence in work:
+                work = [(feed, feed.newest, feed.sequence) for feed in self._due()]
+            for feed, result, sequence in work:
                 if result is None:
                     continue
                 packet = encode(result, self._options.largest_width, self._options.quality)
                 with self._changed:
-                    channel.packet, channel.packet_sequence = packet, sequence
+                    feed.packet, feed.packet_sequence = packet, sequence
                     self.encoded += 1
-                self._call(self._hand_out, channel, packet, sequence)
+                self._call(self._hand_out, feed, packet, sequence)
             self._closing.wait(1 / self._options.largest_fps)

@@ -1,58 +1,38 @@
-"""What the page is told at its start."""
+"""Options of the live page: where it is served, and what it shows."""
 
+import ipaddress
+import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from br2net.errors import InputError
-from br2net.live.alerts.event import EventTarget
-from br2net.live.alerts.expression import AlertRule
-from br2net.live.camera.camera import CameraStatistics
+
+if TYPE_CHECKING:
+    from br2net.live.alerts import AlertRule, EventTarget
+    from br2net.live.camera.camera import CameraStatistics
+    from br2net.live.sinks import Recorder
 
 DEFAULT_PORT = 8080
 SHORTEST_TOKEN = 16
 
 
-class Recorder(Protocol):
-    """What the record button drives, from threads of the server; `br2net.live.sinks.Recorder` is one."""
-
-    @property
-    def recording(self) -> Path | None:
-        """The file that is being written, or None."""
-        ...
-
-    @property
-    def failure(self) -> str | None:
-        """Why the last recording ended by itself, in a sentence; None if it did not."""
-        ...
-
-    def start(self) -> Path:
-        """Begin a new file.
-
-        Raises:
-            Br2netError: if it cannot be written.
-        """
-        ...
-
-    def stop(self) -> Path | None:
-        """Finish the file."""
-        ...
-
-
 @dataclass(frozen=True)
 class WebOptions:
-    """Where to serve, and to whom.
+    """Address, access and limits of the page.
 
     Attributes:
         host: address or name to listen on.
         port: 0 for any free one.
-        token: what a viewer has to know; needed wherever `host` is not this machine alone.
-        largest_fps: no viewer gets more frames a second than this.
-        largest_width: wider frames are shrunk to this for viewers, pixels.
-        quality: of the JPEG of a frame, 1..100.
-        largest_viewers: more are turned away.
-        stale_after_s: without a frame for so long, the health is bad.
+        token: secret that a viewer has to know; needed unless `host` is reachable from this machine only.
+        largest_fps: frames a second that a viewer gets at most.
+        largest_width: width in pixels that frames are shrunk to for viewers.
+        quality: JPEG quality of a frame, 1..100.
+        largest_viewers: number of viewers at most; further ones are turned away.
+        stale_after_s: seconds without a frame after which the health is bad.
+
+    Raises:
+        InputError: if a value cannot be used, or others can reach `host` and there is no token.
     """
 
     host: str = "127.0.0.1"
@@ -66,35 +46,49 @@ class WebOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
-            raise InputError(f"There is no port {self.port}; ports are 0 to 65535.")
-        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
-            raise InputError(f"The token is too short to be safe; it needs {SHORTEST_TOKEN} characters or more.")
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
-            raise InputError("The token holds characters that cannot travel in a header; use letters, digits and -_.")
-
-
-def _no_statistics() -> Mapping[str, CameraStatistics]:
-    return {}
+            raise InputError(f"The port must be between 0 and 65535, got {self.port}.")
+        if self.token is None:
+            if not is_local(self.host):
+                raise InputError(
+                    f"Others can reach the page on {self.host}, so it needs a token; give --token, or set BR2NET_TOKEN."
+                )
+        elif len(self.token) < SHORTEST_TOKEN:
+            raise InputError(f"The token must have {SHORTEST_TOKEN} characters or more, got {len(self.token)}.")
+        elif not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
+            raise InputError("The token holds characters that a header cannot carry; use letters, digits and -_.")
 
 
 @dataclass(frozen=True)
-class About:
-    """What is being watched.
+class PageInfo:
+    """Facts that the page shows, and the objects that it asks for more.
 
     Attributes:
         cameras: names of the sources.
         model: name of the model.
-        backend: engine, device and precision, as `openvino, cpu, bf16`.
-        rules: of the alerts.
-        targets: where events go, for the metrics.
-        recorder: what the record button drives; None for no button.
-        statistics: gives what became of each source's frames, by name of the camera.
+        backend: engine, device and precision, for example `openvino, cpu, bf16`.
+        rules: rules of the alerts.
+        targets: targets of the events, for the metrics.
+        recorder: recorder that the record button drives, from threads of the server; None for no button.
+        statistics: gives the statistics of each source by the name of its camera.
     """
 
     cameras: tuple[str, ...]
     model: str
     backend: str
-    rules: Sequence[AlertRule] = ()
-    targets: Sequence[EventTarget] = ()
-    recorder: Recorder | None = None
-    statistics: Callable[[], Mapping[str, CameraStatistics]] = field(default=_no_statistics)
+    rules: "Sequence[AlertRule]" = ()
+    targets: "Sequence[EventTarget]" = ()
+    recorder: "Recorder | None" = None
+    statistics: "Callable[[], Mapping[str, CameraStatistics]]" = dict
+
+
+def is_local(host: str) -> bool:
+    """Tell whether `host` can be reached from this machine only.
+
+    Raises:
+        InputError: if there is no such host.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{host!r} must be an address of this machine to serve at; it is unknown.") from error
+    return all(ipaddress.ip_address(str(item[4][0]).partition("%")[0]).is_loopback for item in found)

@@ -1,4 +1,4 @@
-"""Results as they travel: a record as JSON, and a packet with the pictures for the page."""
+"""Results on their way to the page: a record as JSON, and a packet of the record and both pictures."""
 
 import json
 import math
@@ -13,39 +13,34 @@ from br2net.live.pipeline.result import FrameResult
 from br2net.live.sinks.jsonl import result_facts
 from br2net.runtime.postprocessing import to_grey
 
+STAGES = ("capture", "preprocess", "inference", "postprocess")
 MAP_WIDTH = 320
 MAP_QUALITY = 90
 HEADER = struct.Struct("<II")
 
 
 def frame_record(result: FrameResult) -> dict[str, Any]:
-    """What a program gets of a frame: what a JSON line says, and size, stages and alerts apart."""
-    stages = result.stages
+    """Return the facts of a JSON line of `result`, and also its size, stages and alerts."""
     return {
         "type": "frame",
         **result_facts(result),
         "alerts": list(result.alerts),
-        "width": result.frame.shape[1],
-        "height": result.frame.shape[0],
-        "stages": {
-            "capture_ms": round(stages.capture, 3),
-            "preprocess_ms": round(stages.preprocess, 3),
-            "inference_ms": round(stages.inference, 3),
-            "postprocess_ms": round(stages.postprocess, 3),
-        },
+        "width": result.map.shape[1],
+        "height": result.map.shape[0],
+        "stages": {f"{stage}_ms": round(getattr(result.stages, stage), 3) for stage in STAGES},
     }
 
 
 def to_json(record: dict[str, Any]) -> str:
-    """One line of strict JSON; a number that is not finite becomes null."""
+    """Return one line of strict JSON; a number that is not finite becomes null."""
     return json.dumps(_finite(record), allow_nan=False, separators=(",", ":"))
 
 
 def encode(result: FrameResult, largest_width: int, quality: int) -> bytes:
-    """The packet of one result for the page.
+    """Return the packet of one result for the page.
 
     Two little-endian uint32, the sizes of the record and of the frame; then the record as JSON, the frame as JPEG, the
-    map as a grey JPEG (white = blurred) of at most 320 pixels' width.
+    map as a grey JPEG (white = blurred) that is at most 320 pixels wide.
     """
     record = to_json(frame_record(result)).encode()
     frame = _jpeg(_at_most(result.frame, largest_width), quality)

@@ -123,3 +123,25 @@ def test_a_verb_whose_packages_are_missing_says_which_line_brings_them(verb: str
     ended = run_python(f"{blocked}; {RUN}", verb, tmp_path / "x.onnx", "-o", tmp_path / "y")
     assert ended.returncode == 2
     assert ended.stderr.startswith("br2net: ") and ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["doctor", "--version"])
+def test_a_machine_on_which_opencv_does_not_load_can_be_examined(verb: str) -> None:
+    broken = (
+        "import sys; from importlib.abc import MetaPathFinder\n"
+        "class Broken(MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'cv2': raise ImportError('libGL.so.1: cannot open shared object file')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+    )
+    ended = run_python(broken + RUN, verb)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    if verb == "doctor":
+        assert "libGL.so.1" in ended.stdout and "sudo apt install libgl1" in ended.stdout
+
+
+def test_a_verb_does_not_hide_its_module() -> None:
+    import br2net.cli.detect as module
+
+    assert module.detect.__name__ == "detect"
+    assert package.cli.detect is module  # type: ignore[attr-defined]

@@ -21,10 +21,10 @@ def found(machine: Machine, native: Status = BUILT) -> dict[str, Finding]:
     return {item.name: item for item in examine(machine, "0.1.0", native)}
 
 
-def test_a_desktop_on_which_everything_works_has_nothing_to_mend(desktop: FakeMachine) -> None:
+def test_a_desktop_on_which_everything_works_has_nothing_to_fix(desktop: FakeMachine) -> None:
     findings = found(desktop)
     assert {item.state for item in findings.values()} <= {State.WORKS, State.UNUSED}
-    assert [item for item in findings.values() if item.mend] == []
+    assert [item for item in findings.values() if item.fix] == []
     assert findings["models"].detail == "run by tensorrt, openvino, onnxruntime, torch"
     assert findings["GPU"].detail == "NVIDIA GeForce RTX 4090 (compute capability 8.9)"
     assert findings["NVIDIA driver"].detail == "580.95.05, runs CUDA up to 13.0"
@@ -34,25 +34,25 @@ def test_a_desktop_on_which_everything_works_has_nothing_to_mend(desktop: FakeMa
 def test_a_jetson_lacks_what_jetpack_does_not_bring(jetson: FakeMachine) -> None:
     findings = found(jetson, NOT_BUILT)
     assert findings["TensorRT"].state is State.WORKS
-    assert findings["pycuda"].mend.endswith("&& pip install pycuda")
-    assert findings["cuda-python"].mend == "pip install 'cuda-python>=12.8'"
-    assert findings["native CPU module"].mend == "install CMake"
+    assert findings["pycuda"].fix.endswith("&& pip install pycuda")
+    assert findings["cuda-python"].fix == "pip install 'cuda-python>=12.8'"
+    assert findings["native CPU module"].fix == "install CMake"
     assert findings["CUDA kernels"].state is State.MISSING
     assert findings["models"].state is State.FAILS
     assert findings["CSI cameras"].state is State.WORKS
     assert "Jetson Orin Nano" in findings["br2net"].detail
 
 
-def test_every_thing_that_is_missing_or_fails_has_one_line_that_mends_it(
+def test_every_thing_that_is_missing_or_fails_has_one_line_that_fixes_it(
     desktop: FakeMachine, jetson: FakeMachine
 ) -> None:
     machines = [desktop, jetson, FakeMachine(), FakeMachine(files=CARD), replace(jetson, files={}, modules={})]
     for machine in machines:
         for native in (BUILT, NOT_BUILT):
             for item in examine(machine, "0.1.0", native):
-                assert "\n" not in item.detail + item.mend
+                assert "\n" not in item.detail + item.fix
                 if item.state in (State.MISSING, State.FAILS):
-                    assert item.mend, item
+                    assert item.fix, item
 
 
 def test_a_machine_without_a_gpu_needs_nothing_of_nvidia(desktop: FakeMachine) -> None:
@@ -67,12 +67,12 @@ def test_a_machine_without_a_gpu_needs_nothing_of_nvidia(desktop: FakeMachine) -
 def test_a_card_without_a_driver_is_seen(desktop: FakeMachine) -> None:
     findings = found(replace(desktop, cards=[], cuda=None, files=CARD))
     assert findings["GPU"].state is findings["NVIDIA driver"].state is State.FAILS
-    assert "ubuntu-drivers" in findings["GPU"].mend
+    assert "ubuntu-drivers" in findings["GPU"].fix
 
 
 def test_a_container_without_the_gpu_is_seen(desktop: FakeMachine) -> None:
     finding = found(replace(desktop, cards=[], cuda=None))["GPU"]
-    assert finding.mend.startswith("docker run --gpus all")
+    assert finding.fix.startswith("docker run --gpus all")
 
 
 def test_a_driver_that_is_too_old_is_named(desktop: FakeMachine) -> None:
@@ -102,7 +102,7 @@ def test_tensorrt_is_told_with_its_flavour(
 def test_tensorrt_of_another_cuda_than_the_drivers_is_seen(desktop: FakeMachine) -> None:
     machine = replace(desktop, cuda=(12, 6), versions={**desktop.versions, "tensorrt-cu13-libs": "10.13.3.9"})
     finding = found(machine)["TensorRT"]
-    assert finding.state is State.FAILS and "install tensorrt-cu12" in finding.mend
+    assert finding.state is State.FAILS and "install tensorrt-cu12" in finding.fix
 
 
 def test_a_gpu_that_is_not_used_says_for_lack_of_what(desktop: FakeMachine) -> None:
@@ -110,7 +110,7 @@ def test_a_gpu_that_is_not_used_says_for_lack_of_what(desktop: FakeMachine) -> N
     finding = found(replace(desktop, modules=modules))["models"]
     assert finding.state is State.MISSING
     assert finding.detail == "run by openvino, onnxruntime, torch; the GPU is not used, for pycuda missing"
-    assert finding.mend == "pip install pycuda"
+    assert finding.fix == "pip install pycuda"
 
 
 def test_pycuda_that_does_not_load_is_seen(desktop: FakeMachine) -> None:
@@ -123,11 +123,11 @@ def test_nvcc_outside_the_path_is_found(desktop: FakeMachine) -> None:
     path = "/usr/local/cuda-13.0/bin/nvcc"
     commands = {(path, "--version"): "Cuda compilation tools, release 13.0, V13.0.88"}
     finding = found(replace(desktop, commands=commands, files={**desktop.files, path: ""}))["nvcc"]
-    assert finding.mend == "export PATH=/usr/local/cuda-13.0/bin:$PATH"
+    assert finding.fix == "export PATH=/usr/local/cuda-13.0/bin:$PATH"
 
 
 @pytest.mark.parametrize(
-    ("said", "detail", "mend"),
+    ("output", "detail", "fix"),
     [
         ("NV Power Mode: MAXN_SUPER\n2", "MAXN_SUPER", ""),
         (
@@ -135,12 +135,12 @@ def test_nvcc_outside_the_path_is_found(desktop: FakeMachine) -> None:
             "15W, not the fastest",
             "sudo nvpmodel -m 0 && sudo jetson_clocks",
         ),
-        ("", "nvpmodel does not tell it", "sudo nvpmodel -q"),
+        ("", "nvpmodel does not report it", "sudo nvpmodel -q"),
     ],
 )
-def test_the_power_mode_of_a_jetson(jetson: FakeMachine, said: str, detail: str, mend: str) -> None:
-    finding = found(replace(jetson, commands={("nvpmodel", "-q"): said}))["power mode"]
-    assert (finding.detail, finding.mend) == (detail, mend)
+def test_the_power_mode_of_a_jetson(jetson: FakeMachine, output: str, detail: str, fix: str) -> None:
+    finding = found(replace(jetson, commands={("nvpmodel", "-q"): output}))["power mode"]
+    assert (finding.detail, finding.fix) == (detail, fix)
 
 
 def test_a_desktop_has_no_power_mode(desktop: FakeMachine) -> None:
@@ -149,12 +149,12 @@ def test_a_desktop_has_no_power_mode(desktop: FakeMachine) -> None:
 
 def test_the_daemon_of_csi_cameras_that_is_down_is_named(jetson: FakeMachine) -> None:
     files = {path: text for path, text in jetson.files.items() if path != "/tmp/argus_socket"}
-    assert found(replace(jetson, files=files))["CSI cameras"].mend == "sudo systemctl restart nvargus-daemon"
+    assert found(replace(jetson, files=files))["CSI cameras"].fix == "sudo systemctl restart nvargus-daemon"
 
 
 def test_a_camera_that_this_user_may_not_use_is_named(desktop: FakeMachine) -> None:
     finding = found(replace(desktop, locked={"/dev/video0"}))["camera"]
-    assert finding.state is State.FAILS and "usermod -aG video" in finding.mend
+    assert finding.state is State.FAILS and "usermod -aG video" in finding.fix
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_opencv_was_built_with(desktop: FakeMachine, build: str, name: str,
 
 def test_a_jetson_needs_gstreamer(jetson: FakeMachine) -> None:
     cv2 = SimpleNamespace(__version__="5.0.0", getBuildInformation=build_information)
-    assert "python3-opencv" in found(replace(jetson, modules={"cv2": cv2}))["GStreamer"].mend
+    assert "python3-opencv" in found(replace(jetson, modules={"cv2": cv2}))["GStreamer"].fix
 
 
 def test_opencv_without_windows_says_so(desktop: FakeMachine) -> None:
@@ -183,7 +183,7 @@ def test_opencv_without_windows_says_so(desktop: FakeMachine) -> None:
 def test_two_packages_of_onnx_runtime_in_one_folder_are_seen(desktop: FakeMachine) -> None:
     versions = {**desktop.versions, "onnxruntime": "1.24", "onnxruntime-gpu": "1.24"}
     finding = found(replace(desktop, versions=versions))["ONNX Runtime"]
-    assert finding.state is State.FAILS and finding.mend.endswith("pip install onnxruntime-gpu")
+    assert finding.state is State.FAILS and finding.fix.endswith("pip install onnxruntime-gpu")
 
 
 def test_kernels_that_were_not_compiled_matter_where_a_gpu_is(desktop: FakeMachine) -> None:

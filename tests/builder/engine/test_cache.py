@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from br2net.builder.engine.cache import EngineKey, cache_folder, cached_engine
+from br2net.builder.engine.cache import EngineKey, cached_engine
 from br2net.errors import InputError
+from br2net.files import cache_folder
 from br2net.runtime.engine_file import InputShape, Library, Profile, record_path, write_engine
 from br2net.runtime.gpu import Gpu
 

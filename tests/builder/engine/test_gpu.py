@@ -7,9 +7,10 @@ import onnx
 import pytest
 
 from br2net.builder.comparison import TOLERANCES, Tolerance, packaged_photograph
-from br2net.builder.engine import BuildOptions, build_engine, cache_folder, refit_engine
+from br2net.builder.engine import BuildOptions, build_engine, refit_engine
 from br2net.builder.engine.inspection import mostly_fp32
 from br2net.errors import Br2netError, GateError
+from br2net.files import cache_folder
 from br2net.runtime.gpu import find_gpu
 
 from .conftest import MakeOnnx

@@ -209,5 +209,5 @@ def test_tls_and_a_password_are_used(
 
 @pytest.mark.parametrize("url", ["", "host/topic", "http://host", "mqtt://", "mqtt://host:x", "mqtt://host/a/%23"])
 def test_an_address_that_is_none_is_refused_in_one_sentence(url: str) -> None:
-    with pytest.raises(InputError, match="A broker is an address as mqtt://host/topic"):
+    with pytest.raises(InputError, match="The address of a broker must have the form mqtt://host/topic"):
         MqttPublisher(url)

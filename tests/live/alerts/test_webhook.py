@@ -9,7 +9,7 @@ import pytest
 
 from br2net.errors import InputError
 from br2net.live.alerts import Webhook
-from br2net.live.alerts.outbox import RetryPolicy
+from br2net.live.alerts.targets import RetryPolicy
 from tests.live.alerts.conftest import EventMaker
 
 QUICK = RetryPolicy(tries=4, first_s=0.01, longest_s=0.02)
@@ -22,6 +22,7 @@ class Receiver:
         self.bodies: list[dict[str, object]] = []
         self.headers: list[dict[str, str]] = []
         self.answers: list[int] = []
+        self.location = ""
         self.hangs = threading.Event()
         self.let_go = threading.Event()
         self.arrived = threading.Semaphore(0)
@@ -37,6 +38,7 @@ class Receiver:
                     return
                 self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
                 self.send_header("Content-Length", "0")
+                self.send_header("Location", receiver.location)
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
@@ -174,7 +176,7 @@ def test_after_closing_events_count_as_dropped(receiver: Receiver, make_event: E
 
 @pytest.mark.parametrize("url", ["", "example.org/x", "ftp://host/x", "http://", "http://host:port/", "file:///etc"])
 def test_an_address_that_is_none_is_refused_in_one_sentence(url: str) -> None:
-    with pytest.raises(InputError, match="A webhook is an address as https://host/path"):
+    with pytest.raises(InputError, match="The address of a webhook must have the form https://host/path"):
         Webhook(url)
 
 
@@ -187,3 +189,26 @@ def test_a_refused_address_is_told_without_its_password() -> None:
 def test_waiting_times_double_up_to_their_limit() -> None:
     policy = RetryPolicy(tries=6, first_s=0.5, longest_s=3.0)
     assert [policy.wait_s(tried) for tried in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+
+
+def test_a_redirection_is_not_followed(receiver: Receiver, make_event: EventMaker) -> None:
+    receiver.answers = [307]
+    receiver.location = f"http://127.0.0.1:{receiver.port}/elsewhere"
+    webhook = Webhook(f"http://127.0.0.1:{receiver.port}/", retry=QUICK)
+    webhook.send(make_event())
+    receiver.wait_for(1)
+    webhook.close()
+    assert len(receiver.bodies) == 1
+    assert webhook.counts.failed == 1
+
+
+def test_a_failed_delivery_is_logged_without_password_and_query(
+    make_event: EventMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = Receiver()
+    closed.close()
+    webhook = Webhook(f"http://lens:hidden@127.0.0.1:{closed.port}/?key=hidden", retry=RetryPolicy(tries=1))
+    webhook.send(make_event())
+    webhook.close()
+    assert "was not delivered: 127.0.0.1: " in caplog.text
+    assert "hidden" not in caplog.text

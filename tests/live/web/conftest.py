@@ -16,7 +16,7 @@ import pytest
 from br2net.errors import SinkError
 from br2net.live.alerts import Alerts
 from br2net.live.pipeline.result import FrameResult, StageTimes
-from br2net.live.web import About, WebOptions, WebPage
+from br2net.live.web import PageInfo, WebOptions, WebPage
 from tests.live.web.browser import Browser, chromium, find_chromium
 
 PageMaker = Callable[..., WebPage]
@@ -74,9 +74,9 @@ def pages() -> Iterator[PageMaker]:
     """Makes pages on free ports, and closes them at the end."""
     pages: list[WebPage] = []
 
-    def make(about: About | None = None, **options: Any) -> WebPage:
-        about = about or About(("bench",), "mobile", "openvino, cpu")
-        page = WebPage(about, WebOptions(**({"port": 0} | options)))
+    def make(info: PageInfo | None = None, **options: Any) -> WebPage:
+        info = info or PageInfo(("bench",), "mobile", "openvino, cpu")
+        page = WebPage(info, WebOptions(**({"port": 0} | options)))
         pages.append(page)
         return page
 

@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 from br2net.errors import InputError
 from br2net.live.alerts import AlertEvent, AlertMonitor, Alerts, DeliveryCounts, parse_rules
 from br2net.live.camera.camera import CameraStatistics
-from br2net.live.web import About, WebOptions, WebPage
+from br2net.live.web import PageInfo, WebOptions, WebPage
 from tests.live.web.conftest import FakeRecorder, PageMaker, ask, judged, result
 
 
@@ -37,8 +37,8 @@ def test_metrics_are_what_went_through(make_page: PageMaker) -> None:
     rules = parse_rules(["blurred > 0.5"])
     recorder = FakeRecorder(recording=Path("clip.mp4"))
     statistics = CameraStatistics(captured=9, dropped=2, skipped=0, thinned=0, damaged=1, reconnects=3, stride=1)
-    about = About(("bench",), "mobile", "openvino, cpu", rules, [Target()], recorder, lambda: {"bench": statistics})
-    page = make_page(about)
+    info = PageInfo(("bench",), "mobile", "openvino, cpu", rules, [Target()], recorder, lambda: {"bench": statistics})
+    page = make_page(info)
     alerts = Alerts(AlertMonitor(rules), [page])
     for index, fraction in enumerate((0.2, 0.9, 0.1, 0.8)):
         page.write(judged(alerts, result(index, blurred_fraction=fraction, regions={"left": 0.25}, latency_ms=40.0)))
@@ -66,7 +66,7 @@ def test_metrics_are_what_went_through(make_page: PageMaker) -> None:
 
 def test_names_with_quotes_and_line_breaks_do_not_break_the_metrics(make_page: PageMaker) -> None:
     name = 'front "door"\n\\x'
-    page = make_page(About((name,), "mobile", "cpu"))
+    page = make_page(PageInfo((name,), "mobile", "cpu"))
     page.write(result(camera=name))
     assert figures(page)["br2net_frames_total", (("camera", name),)] == 1
 
@@ -85,7 +85,7 @@ def test_health_is_bad_until_the_first_frame_and_when_frames_stop(make_page: Pag
 
 
 def test_one_camera_that_stops_makes_the_health_bad(make_page: PageMaker) -> None:
-    page = make_page(About(("bench", "door"), "mobile", "cpu"))
+    page = make_page(PageInfo(("bench", "door"), "mobile", "cpu"))
     page.write(result())
     answer = ask(page, "/healthz").json
     assert answer["status"] == "waiting"
@@ -94,7 +94,7 @@ def test_one_camera_that_stops_makes_the_health_bad(make_page: PageMaker) -> Non
 
 def test_recording_starts_and_stops_once(make_page: PageMaker) -> None:
     recorder = FakeRecorder()
-    page = make_page(About(("bench",), "mobile", "cpu", recorder=recorder))
+    page = make_page(PageInfo(("bench",), "mobile", "cpu", recorder=recorder))
     for on in (True, True, False, False):
         assert ask(page, "/api/recording", "POST", json.dumps({"on": on})).json == {"on": on}
     assert recorder.calls == ["start", "stop"]
@@ -103,13 +103,13 @@ def test_recording_starts_and_stops_once(make_page: PageMaker) -> None:
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"on": 1}', '{"on": "yes"}', "x" * 100_000])
 def test_a_body_that_is_none_is_refused(make_page: PageMaker, body: str) -> None:
     recorder = FakeRecorder()
-    page = make_page(About(("bench",), "mobile", "cpu", recorder=recorder))
+    page = make_page(PageInfo(("bench",), "mobile", "cpu", recorder=recorder))
     assert ask(page, "/api/recording", "POST", body).status == 400
     assert recorder.calls == []
 
 
 def test_a_full_disk_is_told_in_one_sentence(make_page: PageMaker) -> None:
-    page = make_page(About(("bench",), "mobile", "cpu", recorder=FakeRecorder(full=True)))
+    page = make_page(PageInfo(("bench",), "mobile", "cpu", recorder=FakeRecorder(full=True)))
     answer = ask(page, "/api/recording", "POST", '{"on": true}')
     assert (answer.status, answer.json) == (507, {"error": "Cannot write clip.mp4: No space left on device."})
 
@@ -121,11 +121,11 @@ def test_without_a_recorder_recording_is_refused(make_page: PageMaker) -> None:
 def test_a_port_that_is_taken_is_told_in_one_sentence(make_page: PageMaker) -> None:
     page = make_page()
     with pytest.raises(InputError, match=f"Cannot serve at 127.0.0.1, port {page.port}: .*; choose another"):
-        WebPage(About(("bench",), "mobile", "cpu"), WebOptions(port=page.port))
+        WebPage(PageInfo(("bench",), "mobile", "cpu"), WebOptions(port=page.port))
 
 
 def test_a_port_that_is_none_is_refused() -> None:
-    with pytest.raises(InputError, match="no port 70000"):
+    with pytest.raises(InputError, match="between 0 and 65535, got 70000"):
         WebOptions(port=70000)
 
 

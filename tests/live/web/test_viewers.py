@@ -8,14 +8,14 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from br2net.live.alerts import AlertMonitor, Alerts, parse_rules
-from br2net.live.web import About, WebPage
+from br2net.live.web import PageInfo, WebPage
 from tests.live.web.browser import wait_for
 from tests.live.web.conftest import PageMaker, decode, judged, result
 
 
 @pytest.fixture
 def page(make_page: PageMaker) -> WebPage:
-    return make_page(About(("bench", "door"), "mobile", "openvino, cpu"), largest_fps=1000.0)
+    return make_page(PageInfo(("bench", "door"), "mobile", "openvino, cpu"), largest_fps=1000.0)
 
 
 @pytest.fixture
@@ -134,42 +134,6 @@ def test_a_new_viewer_is_told_the_last_minutes_and_events(page: WebPage, stack: 
     assert history["fractions"][0] < 0.1 < 0.9 < history["fractions"][-1]
     events = next_text(viewer, "events")["events"]
     assert [(event["state"], event["frame"]) for event in events] == [("on", 21)]
-
-
-def test_programs_follow_frames_as_json(page: WebPage, stack: ExitStack) -> None:
-    program = open_socket(stack, page, "/ws/frames")
-    wait_for(lambda: page.hub.listeners, "the program is known")
-    page.write(result(3, regions={"left": 0.25}, region_sharpness={"left": 3.0}, alerts=("blurred > 0.3",)))
-    record = next_text(program, "frame")
-    assert record["frame"] == 3
-    assert record["regions"] == {"left": {"blurred_fraction": 0.25, "sharpness": 3.0}}
-    assert record["alerts"] == ["blurred > 0.3"]
-    assert record["stages"] == {"capture_ms": 2.0, "preprocess_ms": 3.0, "inference_ms": 15.0, "postprocess_ms": 4.0}
-
-
-def test_programs_follow_every_event_as_json(page: WebPage, stack: ExitStack) -> None:
-    program = open_socket(stack, page, "/ws/events")
-    wait_for(lambda: page.hub.listeners, "the program is known")
-    alerts = Alerts(AlertMonitor(parse_rules(["blurred > 0.5"])), [page])
-    for index in range(100):
-        alerts.judge(result(index, blurred_fraction=float(index % 2)))
-    states = [next_text(program, "alert")["state"] for _ in range(99)]
-    assert states == ["on", "off"] * 49 + ["on"]
-
-
-def test_a_program_that_does_not_read_costs_bounded_memory(page: WebPage, stack: ExitStack) -> None:
-    program = open_socket(stack, page, "/ws/frames")
-    wait_for(lambda: page.hub.listeners, "the program is known")
-    (listener,) = page.hub.listeners
-    regions = {"x" * 100_000: 0.5}
-    for index in range(400):  # 40 MB of JSON, far more than the buffers of a connection hold
-        page.write(result(index, regions=regions))
-        assert len(listener.texts) <= 1
-    seen = [next_text(program, "frame")["frame"]]
-    while seen[-1] != 399:
-        seen.append(next_text(program, "frame")["frame"])
-    assert len(seen) < 400
-    assert seen == sorted(seen)
 
 
 def test_too_many_viewers_are_turned_away(make_page: PageMaker, stack: ExitStack) -> None:

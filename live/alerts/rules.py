@@ -1,5 +1,6 @@
-"""What `--alert "blurred > 0.6 for 2s"` says, read into a rule."""
+"""Rules of alerts, and the expressions that they are written as, for example `blurred > 0.6 for 2s`."""
 
+import operator
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from br2net.live.pipeline.result import FrameResult
 BLURRED_MARGIN = 0.05
 SHARPNESS_MARGIN = 0.1
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+COMPARISONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 QUANTITIES = ("blurred", "sharpness")
-FORM = 'QUANTITY[REGION] > VALUE for TIME until VALUE, as "blurred > 0.6 for 2s"'
+FORM = 'QUANTITY[REGION] > VALUE for TIME until VALUE, for example "blurred > 0.6 for 2s"'
 NUMBER = r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)"
 EXPRESSION = re.compile(
     rf"\s*([a-z]\w*)\s*(?:\[([^\[\]]*)\])?\s*(<=|>=|<|>)\s*{NUMBER}"
@@ -43,7 +45,7 @@ class AlertRule:
     release: float
 
     def value(self, result: FrameResult) -> float:
-        """The quantity of this rule in `result`.
+        """Return the quantity of this rule in `result`.
 
         Raises:
             InputError: if the result has no such region.
@@ -57,17 +59,11 @@ class AlertRule:
         return regions[self.region]
 
     def holds(self, value: float) -> bool:
-        """Whether the comparison holds for `value`; never for NaN."""
-        if self.operator == ">":
-            return value > self.threshold
-        if self.operator == ">=":
-            return value >= self.threshold
-        if self.operator == "<":
-            return value < self.threshold
-        return value <= self.threshold
+        """Tell whether the comparison holds for `value`; never for NaN."""
+        return bool(COMPARISONS[self.operator](value, self.threshold))
 
     def released(self, value: float) -> bool:
-        """Whether `value` has come back far enough for the alert to go off."""
+        """Tell whether `value` has come back far enough for the alert to go off."""
         back = value <= self.release if self.operator.startswith(">") else value >= self.release
         return back and not self.holds(value)
 
@@ -85,7 +81,9 @@ def parse_rule(text: str) -> AlertRule:
     match = EXPRESSION.fullmatch(tidy)
     if match is None:
         raise InputError(f"The alert {text!r} cannot be read; it is written {FORM}.")
-    quantity, region, operator, threshold_text, percent, time_text, unit, release_text, release_percent = match.groups()
+    quantity, region, comparison, threshold_text, percent, time_text, unit, release_text, release_percent = (
+        match.groups()
+    )
     if quantity not in QUANTITIES:
         raise InputError(f"The alert {text!r} asks for {quantity!r}; there is blurred and sharpness.")
     if quantity == "sharpness" and (percent or release_percent):
@@ -95,13 +93,13 @@ def parse_rule(text: str) -> AlertRule:
     if region is not None and not region.strip():
         raise InputError(f"The alert {text!r} names no region between its brackets.")
     threshold = _number(threshold_text, percent)
-    upwards = operator.startswith(">")
+    upwards = comparison.startswith(">")
     release = _number(release_text, release_percent) if release_text else _default_release(quantity, threshold, upwards)
     rule = AlertRule(
         text=tidy,
         quantity=quantity,
         region=region.strip() if region is not None else None,
-        operator=operator,
+        operator=comparison,
         threshold=threshold,
         duration_s=float(time_text) * UNIT_SECONDS[unit] if time_text and unit else 0.0,
         release=release,

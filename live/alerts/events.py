@@ -1,4 +1,4 @@
-"""An alert going on or off, and where that is told."""
+"""An alert going on or off, and the interface of what delivers that."""
 
 import json
 import uuid
@@ -20,11 +20,11 @@ class AlertEvent:
         frame: number of the frame at which it happened.
         timestamp: of that frame, seconds since the epoch.
         value: the quantity at that frame.
-        threshold: what it is compared with to go on.
-        release: what it has to come back to, to go off.
+        threshold: value that it is compared with to go on.
+        release: value that it has to come back to, to go off.
         since: seconds since the epoch when the comparison began to hold.
         duration_s: timestamp - since.
-        id: the same however often one event is delivered, so that a receiver can tell a repetition.
+        id: the same however often one event is delivered, so that a receiver recognises a repetition.
     """
 
     alert: str
@@ -40,14 +40,14 @@ class AlertEvent:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def to_json(self) -> str:
-        """One line of JSON: the attributes, `type` = `alert`, and `time`, the timestamp as ISO 8601 in UTC."""
+        """Return one line of JSON: the attributes, `type` = `alert`, and `time`, the timestamp as ISO 8601 in UTC."""
         time = datetime.fromtimestamp(self.timestamp, timezone.utc).isoformat(timespec="milliseconds")
         return json.dumps({"type": "alert", **asdict(self), "time": time.replace("+00:00", "Z")}, allow_nan=False)
 
 
 @dataclass(frozen=True)
 class DeliveryCounts:
-    """What became of the events given to a target.
+    """Numbers of the events given to a target, by their outcome.
 
     Attributes:
         sent: delivered.
@@ -63,22 +63,16 @@ class DeliveryCounts:
 
 
 class EventTarget(Protocol):
-    """Takes events without ever waiting for whoever is at the other end."""
+    """Takes events without ever waiting for the other end. Its name, for example `webhook`, is a label in metrics."""
 
     @property
-    def name(self) -> str:
-        """Short name, as `webhook`: a label in metrics."""
-        ...
+    def name(self) -> str: ...  # noqa: D102
 
     @property
-    def counts(self) -> DeliveryCounts:
-        """What became of the events so far."""
-        ...
+    def counts(self) -> DeliveryCounts: ...  # noqa: D102
 
     def send(self, event: AlertEvent) -> None:
         """Take one event; returns at once."""
-        ...
 
     def close(self) -> None:
         """Deliver what can be delivered within a moment, and end. Closing twice does no harm."""
-        ...
