@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from br2net.errors import BackendError
-from br2net.runtime.backend import Backend
+from br2net.runtime.backend import Backend, HostRequest, Request
 from br2net.runtime.metadata import ModelMetadata, Normalisation
 from br2net.types import Batch
 
@@ -20,6 +20,7 @@ class FakeBackend(Backend):
     precision = "fp32"
 
     def __init__(self, concurrency: int = 1, paced: bool = False, fails_at: int = -1) -> None:
+        super().__init__()
         normalisation = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         self.metadata = ModelMetadata("fake", "{}", "none", 64, 32, normalisation)
         self.width, self.height, self.concurrency = 64, 32, concurrency
@@ -27,6 +28,9 @@ class FakeBackend(Backend):
         self.called = threading.Semaphore(0)
         self.batch_sizes: list[int] = []
         self._paced, self._fails_at = paced, fails_at
+
+    def _new_request(self, batch: int) -> Request:
+        return HostRequest(self, batch, self._run)
 
     def _run(self, batch: Batch) -> Batch:
         if not batch.any():  # warming up
@@ -41,6 +45,3 @@ class FakeBackend(Backend):
 
     def wait_for_call(self) -> None:
         assert self.called.acquire(timeout=PATIENCE_S), "the pipeline called no inference"
-
-    def close(self) -> None:
-        pass

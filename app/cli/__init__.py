@@ -14,7 +14,7 @@ from br2net.cli.benchmark import benchmark
 from br2net.cli.build import build
 from br2net.cli.bulk import bulk
 from br2net.cli.calibrate import calibrate
-from br2net.cli.camera import camera
+from br2net.cli.camera import PortAfterWeb, camera
 from br2net.cli.deploy import deploy
 from br2net.cli.detect import detect
 from br2net.cli.doctor import doctor
@@ -23,7 +23,6 @@ from br2net.cli.export import export
 from br2net.cli.inspect import inspect
 from br2net.cli.models import models
 from br2net.cli.train import train
-from br2net.cli.watching import PortAfterWeb
 from br2net.errors import Br2netError
 
 EXTRAS = {

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from br2net.live.alerts.event import AlertEvent, EventTarget
 from br2net.live.alerts.monitor import AlertMonitor
 from br2net.live.pipeline.result import FrameResult
+from br2net.runtime.postprocessing import Wanted
 
 
 class Alerts:
     """Judges results by the rules, and tells every target of the events. Owns the targets. An `AlertJudge`."""
+
+    wanted = Wanted.FRACTION  # of regions as well, for which the pipeline makes the map
 
     def __init__(self, monitor: AlertMonitor, targets: Sequence[EventTarget] = ()) -> None:
         self.monitor = monitor

@@ -2,21 +2,26 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from br2net.errors import Br2netError, CameraError
-from br2net.live.camera.buffer import BufferPolicy, FrameBuffer
-from br2net.live.camera.clock import SourceClock
-from br2net.live.camera.frame import CapturedFrame
-from br2net.live.camera.geometry import Geometry
-from br2net.live.camera.options import CameraOptions
-from br2net.live.camera.reader import FrameReader, open_reader
-from br2net.live.camera.skipping import AdaptiveSkip
-from br2net.live.camera.source import parse_source
+import cv2
+import numpy as np
 
+from br2net.errors import Br2netError, CameraError
+from br2net.live.camera.capture import CaptureReader
+from br2net.live.camera.frame import CapturedFrame, FrameBuffer
+from br2net.live.camera.http import open_mjpeg
+from br2net.live.camera.options import BufferPolicy, CameraOptions
+from br2net.live.camera.reader import FrameReader, ImagesReader
+from br2net.live.camera.source import Source, SourceKind, parse_source
+from br2net.live.camera.timing import AdaptiveSkip, SourceClock
+from br2net.runtime.preprocessing import resize, to_bgr
+from br2net.types import Frame, PixelFormat
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 BUFFER_FRAMES = {BufferPolicy.DROP_OLDEST: 1, BufferPolicy.WAIT: 3}
 JOIN_SLACK_S = 1.0
 
@@ -32,7 +37,7 @@ class CameraStatistics:
         thinned: left out for the rate that was asked for.
         damaged: could not be decoded.
         reconnects: how often a lost source came back.
-        stride: every how many-th frame is taken now.
+        stride: every `stride`-th frame is taken now.
     """
 
     captured: int
@@ -70,7 +75,7 @@ class Camera:
         Args:
             source: device number, `csi://0`, `v4l2:///dev/video0`, `rtsp://…`, `http://…` (MJPEG, or what FFmpeg reads), a
                 video file, a folder of images, or a GStreamer pipeline (`… ! …`).
-            options: size, rate, rotation, buffer policy, reconnection.
+            options: size, rate, rotation, format, buffer policy, reconnection.
             name: for people; the source's own if None.
 
         Raises:
@@ -100,7 +105,7 @@ class Camera:
         if self._stop.is_set():
             raise CameraError(f"{self.name} was closed; make a new Camera.")
         if self._thread is None:
-            reader = open_reader(self._source, self.options)
+            reader = _open_reader(self._source, self.options)
             self.policy = self._policy(reader.live)
             self.rate = min(filter(None, (reader.rate, self.options.fps)), default=0.0)
             self._reader = reader
@@ -200,7 +205,6 @@ class Camera:
     def _deliver(self, reader: FrameReader, buffer: FrameBuffer) -> None:
         """Hand frames over until the source ends or is lost."""
         clock = SourceClock(reader, self.options, paced=not reader.live and self.policy is BufferPolicy.DROP_OLDEST)
-        geometry = Geometry(self.options, reader.turned)
         adapts = self.options.skip and self.policy is BufferPolicy.DROP_OLDEST
         skip = AdaptiveSkip(time.perf_counter()) if adapts else None
         while not self._stop.is_set():
@@ -219,13 +223,15 @@ class Camera:
             if index % self._stride:
                 self._skipped += 1
                 continue
-            frame = reader.retrieve()
-            if frame is None:
+            data = reader.retrieve()
+            pixels = reader.pixels
+            if data is None:
                 continue
-            frame = geometry.apply(frame)
+            if not reader.turned and _is_to_be_shaped(self.options, pixels.size_of(data)):
+                data, pixels = _shaped(to_bgr(data, pixels), self.options), PixelFormat.BGR
             capture_ms = (time.perf_counter() - captured_at) * 1000.0
             dropped_before = buffer.dropped
-            if not buffer.put(CapturedFrame(self.name, index, timestamp, frame, captured_at, capture_ms)):
+            if not buffer.put(CapturedFrame(self.name, index, timestamp, data, captured_at, capture_ms, pixels)):
                 return
             if skip is not None and buffer.wanted:
                 self._stride = skip.update(buffer.dropped - dropped_before, time.perf_counter())
@@ -240,7 +246,7 @@ class Camera:
         wait_s = self.options.backoff_s
         while not self._stop.wait(wait_s):
             try:
-                reader = open_reader(self._source, self.options)
+                reader = _open_reader(self._source, self.options)
             except Br2netError as error:
                 give_up_s = self.options.give_up_s
                 if give_up_s is not None and time.monotonic() - lost_at >= give_up_s:
@@ -250,3 +256,35 @@ class Camera:
             self._reconnects += 1
             return reader
         return None
+
+
+def make_cameras(sources: Sequence[str | int | Path], options: CameraOptions | None = None) -> list[Camera]:
+    """Make a camera for each source; those of the same name get numbers, such as `video.mp4 #2`.
+
+    Raises:
+        CameraError: if a source is not understood.
+    """
+    cameras: list[Camera] = []
+    for source in sources:
+        item = Camera(source, options)
+        alike = sum(other.name == item.name or other.name.startswith(f"{item.name} #") for other in cameras)
+        cameras.append(Camera(source, options, name=f"{item.name} #{alike + 1}") if alike else item)
+    return cameras
+
+
+def _open_reader(source: Source, options: CameraOptions) -> FrameReader:
+    if source.kind is SourceKind.IMAGES:
+        return ImagesReader(source, options)
+    mjpeg = open_mjpeg(source, options) if source.kind is SourceKind.HTTP else None
+    return mjpeg or CaptureReader(source, options)
+
+
+def _is_to_be_shaped(options: CameraOptions, size: tuple[int, int]) -> bool:
+    return options.rotate != 0 or options.size not in (None, size)
+
+
+def _shaped(frame: Frame, options: CameraOptions) -> Frame:
+    """The frame `(H, W, 3)` at the size and rotation asked for."""
+    if options.size is not None:
+        frame = resize(frame, *options.size)
+    return np.asarray(cv2.rotate(frame, TURNS[options.rotate]), dtype=np.uint8) if options.rotate else frame

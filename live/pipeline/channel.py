@@ -1,7 +1,6 @@
-"""A bounded queue between two stages that can be ended from either side."""
+"""A queue of one between two stages that can be ended from either side."""
 
 import threading
-from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -10,23 +9,15 @@ T = TypeVar("T")
 class Channel(Generic[T]):
     """Hands items from the threads of one stage to those of the next, in order."""
 
-    def __init__(self, size: int) -> None:
-        """Hold at most `size` items."""
-        self._items: deque[T] = deque()
-        self._size = size
+    def __init__(self) -> None:
+        self._items: list[T] = []  # none or one
         self._ended = False
         self._changed = threading.Condition()
-
-    def wait_for_room(self) -> bool:
-        """Wait until an item fits; False if the channel was ended. With one thread that puts, the room stays."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
-            return not self._ended
 
     def put(self, item: T) -> bool:
         """Add an item, waiting for room; False if the channel was ended and the item is not in it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
+            self._changed.wait_for(lambda: self._ended or not self._items)
             if self._ended:
                 return False
             self._items.append(item)
@@ -36,17 +27,22 @@ class Channel(Generic[T]):
     def get(self) -> T | None:
         """Take the oldest item, waiting for one; None once the channel is ended and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or bool(self._items))
+            self._changed.wait_for(lambda: self._ended or self._items != [])
             if not self._items:
                 return None
-            item = self._items.popleft()
+            item = self._items.pop()
             self._changed.notify_all()
             return item
 
-    def end(self, discard: bool = False) -> None:
-        """Take no more items; those inside can still be taken, unless `discard`."""
+    def end(self) -> None:
+        """Take no more items; those inside can still be taken."""
         with self._changed:
             self._ended = True
-            if discard:
-                self._items.clear()
             self._changed.notify_all()
+
+    def discard(self) -> list[T]:
+        """End, and return the items inside, which nobody can take any more."""
+        with self._changed:
+            left, self._items = self._items, []
+            self.end()
+            return left

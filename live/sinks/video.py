@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from br2net.errors import InputError, SinkError
-from br2net.live.pipeline.result import FrameResult
+from br2net.live.pipeline import FrameResult
 from br2net.live.sinks.drawing import Drawing
 from br2net.live.sinks.video_file import VideoFile, check_video_path
 
@@ -35,6 +35,7 @@ class VideoSink:
         check_video_path(path)
         self._path = path
         self._drawing = drawing or Drawing()
+        self.wanted = self._drawing.wanted
         self._rates = rates
         self._files: dict[str, VideoFile] = {}
 
@@ -48,9 +49,8 @@ class VideoSink:
         if file is None:
             number = len(self._files) + 1
             path = self._path if number == 1 else self._path.with_stem(f"{self._path.stem}-{number}")
-            height, width = result.map.shape
             try:
-                file = VideoFile(path, self._rates(result.camera), width, height)
+                file = VideoFile(path, self._rates(result.camera), *result.captured.size)
             except InputError as error:
                 raise SinkError(str(error)) from error
             self._files[result.camera] = file

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from br2net.errors import InputError, SinkError
-from br2net.live.pipeline.result import FrameResult
+from br2net.live.pipeline import FrameResult
 from br2net.live.sinks.drawing import Drawing, write_text
 
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
@@ -29,7 +29,7 @@ class WindowSink:
         ):
             raise InputError("There is no desktop to show a window on; leave out --show, or set DISPLAY.")
         _find_fonts()
-        self._drawing = drawing
+        self._drawing, self.wanted = drawing, drawing.wanted
         self._quit_asked = quit_asked
         self._names: set[str] = set()
 

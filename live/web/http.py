@@ -82,7 +82,7 @@ class Pages:
         if not isinstance(wanted, dict) or not isinstance(wanted.get("on"), bool):
             return JSONResponse({"error": 'The body is {"on": true} or {"on": false}.'}, 400)
         if not self._state.can_record:
-            return JSONResponse({"error": "There is no recorder; start with --record FILE."}, 409)
+            return JSONResponse({"error": "There is no recorder; start with --recordings DIR."}, 409)
         try:
             await run_in_threadpool(self._state.record, wanted["on"])
         except Br2netError as error:

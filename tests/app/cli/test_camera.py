@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from br2net.cli.live import make_cameras, stopped_by_signals
+from br2net.cli.status import stopped_by_signals
 from br2net.detector import Detector
-from br2net.live.camera import Camera, CameraOptions
+from br2net.live.camera import Camera, CameraOptions, make_cameras
 from tests.app.cli.conftest import Command
 from tests.mjpeg_server import MjpegServer, encode
 

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 
 from br2net.live.camera import BufferPolicy, CapturedFrame
-from br2net.live.camera.buffer import FrameBuffer
+from br2net.live.camera.frame import FrameBuffer
 
 
 def frame(index: int) -> CapturedFrame:
