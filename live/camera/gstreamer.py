@@ -4,12 +4,14 @@ import re
 import shutil
 import subprocess
 
+from br2net.errors import CameraError
 from br2net.live.camera.options import CameraOptions
 
 SIZE = (1280, 720)
 RATE = 30.0
 FLIP_METHODS = {0: 0, 90: 3, 180: 2, 270: 1}  # nvvidconv counts counter-clockwise
 FORMATS = re.compile(r"\bformat\s*=\s*(?:\(string\)\s*)?\"?(\w+)")
+UNREADABLE = ("I420", "YV12", "NV21", "UYVY", "YVYU")  # of the same shapes as NV12 and YUY2 in OpenCV
 LIVE_SINK, FILE_SINK = "appsink drop=true max-buffers=1 sync=false", "appsink sync=false"
 
 
@@ -32,13 +34,18 @@ def with_appsink(pipeline: str, live: bool) -> str:
 
     The appsink gets NV12 or YUY2, which nearly every camera and decoder gives and which need no conversion then. OpenCV
     chooses BGR wherever it is offered, so it is not. A pipeline whose last named format is RGB or grey gets BGR.
+
+    Raises:
+        CameraError: if the pipeline has an appsink and ends in a format that cannot be read.
     """
+    named = FORMATS.findall(pipeline)[-1:]
     if "appsink" in pipeline:
+        if named and named[0] in UNREADABLE:
+            raise CameraError(f"A pipeline with an appsink must end in NV12, YUY2, BGR or GRAY8, got {named[0]}.")
         return pipeline
     ending = LIVE_SINK if live else FILE_SINK
     if "BGR" not in pipeline:
-        named = FORMATS.findall(pipeline)
-        formats = "BGR" if named and re.search("RGB|GRAY", named[-1]) else "(string){NV12, YUY2}"
+        formats = "BGR" if named and re.search("RGB|GRAY", named[0]) else "(string){NV12, YUY2}"
         ending = f"videoconvert ! video/x-raw, format={formats} ! {ending}"
     return f"{pipeline.rstrip().removesuffix('!').rstrip()} ! {ending}"
 
