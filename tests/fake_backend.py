@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from br2net.errors import BackendError
-from br2net.runtime.backend import Backend, HostRequest, Request
+from br2net.runtime.backend import Backend, HostRequest
 from br2net.runtime.metadata import ModelMetadata, Normalisation
 from br2net.types import Batch
 
@@ -13,7 +13,14 @@ PATIENCE_S = 20.0
 
 
 class FakeBackend(Backend):
-    """The map is the red channel, 0..1. With `paced`, each call waits until the test releases `permits`."""
+    """The map is the red channel, 0..1, at 64x32. With `paced`, each run waits until the test releases `permits`.
+
+    Subclasses override `infer` to change what one run computes. A batch of black frames counts as warming up.
+
+    Attributes:
+        batch_sizes: sizes of the batches that were run, in order.
+        requests: requests that were made, in order.
+    """
 
     name = "fake"
     device = "CPU"
@@ -27,13 +34,16 @@ class FakeBackend(Backend):
         self.permits = threading.Semaphore(0)
         self.called = threading.Semaphore(0)
         self.batch_sizes: list[int] = []
+        self.requests: list[HostRequest] = []
         self._paced, self._fails_at = paced, fails_at
 
-    def _new_request(self, batch: int) -> Request:
-        return HostRequest(self, batch, self._run)
+    def _new_request(self, batch: int) -> HostRequest:
+        self.requests.append(HostRequest(self, batch, lambda tensor: self.infer(tensor)))
+        return self.requests[-1]
 
-    def _run(self, batch: Batch) -> Batch:
-        if not batch.any():  # warming up
+    def infer(self, batch: Batch) -> Batch:
+        """Compute maps `(N, 1, h, w)` of network input `(N, 3, h, w)`."""
+        if not batch.any():
             return np.zeros((len(batch), 1, self.height, self.width), np.float32)
         if len(self.batch_sizes) == self._fails_at:
             raise BackendError("The engine broke.")
@@ -44,4 +54,5 @@ class FakeBackend(Backend):
         return batch[:, :1].copy()
 
     def wait_for_call(self) -> None:
+        """Wait until a run has begun that was not waited for before."""
         assert self.called.acquire(timeout=PATIENCE_S), "the pipeline called no inference"

@@ -24,18 +24,17 @@ _environment = threading.Lock()
 
 
 @contextmanager
-def open_video(path: str | os.PathLike[str]) -> Iterator[cv2.VideoCapture]:
-    """Open a video file for reading, and release it at the end of the block.
+def open_video(path: str | os.PathLike[str], name: str | None = None) -> Iterator[cv2.VideoCapture]:
+    """Open a video file for reading, and release it at the end of the block; `name` stands for it in errors.
 
     Raises:
         CameraError: if the file is missing, empty, damaged or not a video.
     """
-    name = os.fspath(path)
     with quiet_opencv():
-        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
-            raise CameraError(_why_no_video(Path(name)))
+            raise CameraError(_why_no_video(Path(path), name))
         yield capture
     finally:
         capture.release()
@@ -193,9 +192,8 @@ def _why_not(source: Source) -> str:
     return f"Nothing can be read from {source.name}."
 
 
-def _why_no_video(path: Path) -> str:
+def _why_no_video(path: Path, name: str | None = None) -> str:
     if not path.is_file():
-        return f"There is no file {path}."
-    if path.stat().st_size == 0:
-        return f"{path} is empty."
-    return f"{path} is damaged, or not a video that OpenCV can read."
+        return f"There is no file {name or path}."
+    reason = "empty" if path.stat().st_size == 0 else "damaged, or not a video that OpenCV can read"
+    return f"{name or path} is {reason}."
