@@ -134,7 +134,7 @@ def _video(url: str, every_seconds: float) -> Iterator[Job]:
     with _local_copy(url) as path, open_video(path, url) as capture:
         rate = capture.get(cv2.CAP_PROP_FPS)
         stride = max(1, round(every_seconds * rate)) if 0.0 < rate < 1e4 else 1
-        index = None
+        index: int | None = None
         for index, frame in every_frame(capture, stride):
             yield partial(_video_frame, url, index, index / rate if rate > 0.0 else None, frame)
         if index is None:

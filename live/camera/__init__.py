@@ -1,9 +1,10 @@
 """Sources of frames: devices, streams, files, folders and GStreamer pipelines behind one `Camera`."""
 
+from br2net.live.buffer import BufferPolicy
 from br2net.live.camera.camera import Camera, CameraStatistics, make_cameras
 from br2net.live.camera.capture import every_frame, open_video
 from br2net.live.camera.frame import CapturedFrame
-from br2net.live.camera.options import BufferPolicy, CameraOptions
+from br2net.live.camera.options import CameraOptions
 from br2net.live.camera.source import Source, SourceKind, parse_source
 
 __all__ = [

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from br2net.errors import Br2netError, CameraError
+from br2net.live.buffer import Buffer, BufferPolicy
 from br2net.live.camera.capture import CaptureReader
-from br2net.live.camera.frame import CapturedFrame, FrameBuffer
+from br2net.live.camera.frame import CapturedFrame
 from br2net.live.camera.http import open_mjpeg
-from br2net.live.camera.options import BufferPolicy, CameraOptions
+from br2net.live.camera.options import CameraOptions
 from br2net.live.camera.reader import FrameReader, ImagesReader
 from br2net.live.camera.source import Source, SourceKind, parse_source
 from br2net.live.camera.timing import AdaptiveSkip, SourceClock
@@ -89,7 +90,7 @@ class Camera:
         self._stop = threading.Event()
         self._listener: Callable[[], None] = lambda: None
         self._reader: FrameReader | None = None
-        self._buffer: FrameBuffer | None = None
+        self._buffer: Buffer[CapturedFrame] | None = None
         self._thread: threading.Thread | None = None
         self._error: Br2netError | None = None
         self._captured = self._thinned = self._skipped = self._reconnects = self._damaged_before = 0
@@ -109,7 +110,7 @@ class Camera:
             self.policy = self._policy(reader.live)
             self.rate = min(filter(None, (reader.rate, self.options.fps)), default=0.0)
             self._reader = reader
-            self._buffer = FrameBuffer(BUFFER_FRAMES[self.policy], self.policy, lambda: self._listener())
+            self._buffer = Buffer(BUFFER_FRAMES[self.policy], self.policy, lambda: self._listener())
             self._thread = threading.Thread(target=self._capture, args=(self._buffer,), name=f"capture {self.name}")
             self._thread.daemon = True  # a driver that hangs must not keep the program from ending
             self._thread.start()
@@ -166,7 +167,7 @@ class Camera:
         """
         self._stop.set()
         if self._buffer is not None:
-            self._buffer.end(discard=True)
+            self._buffer.discard()
         reader, thread = self._reader, self._thread
         if reader is not None:
             reader.interrupt()
@@ -184,7 +185,7 @@ class Camera:
     def _policy(self, live: bool) -> BufferPolicy:
         return self.options.policy or (BufferPolicy.DROP_OLDEST if live else BufferPolicy.WAIT)
 
-    def _capture(self, buffer: FrameBuffer) -> None:
+    def _capture(self, buffer: Buffer[CapturedFrame]) -> None:
         """Body of the thread: deliver frames, and open a lost source again."""
         try:
             while (reader := self._reader) is not None:
@@ -202,7 +203,7 @@ class Camera:
                 self._reader = None
             buffer.end()
 
-    def _deliver(self, reader: FrameReader, buffer: FrameBuffer) -> None:
+    def _deliver(self, reader: FrameReader, buffer: Buffer[CapturedFrame]) -> None:
         """Hand frames over until the source ends or is lost."""
         clock = SourceClock(reader, self.options, paced=not reader.live and self.policy is BufferPolicy.DROP_OLDEST)
         adapts = self.options.skip and self.policy is BufferPolicy.DROP_OLDEST

@@ -1,23 +1,14 @@
 """Options of a camera."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 from br2net.errors import InputError
+from br2net.live.buffer import BufferPolicy
 
 ROTATIONS = (0, 90, 180, 270)
 TRANSPORTS = ("tcp", "udp")
 FOURCCS = ("MJPG", "YUYV")
 LARGEST_SIDE = 16384
-
-
-class BufferPolicy(Enum):
-    """What happens when a frame arrives and the buffer is full."""
-
-    DROP_OLDEST = "oldest"
-    """The oldest frame is dropped: what is taken is always recent. For live sources."""
-    WAIT = "wait"
-    """Capturing waits until a frame is taken: none is lost. For files."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from operator import or_
 import numpy as np
 
 from br2net.errors import InputError, SinkError
+from br2net.live.buffer import Buffer
 from br2net.live.camera import Camera
 from br2net.live.pipeline.batcher import Batcher
-from br2net.live.pipeline.channel import Channel
 from br2net.live.pipeline.options import PipelineOptions
 from br2net.live.pipeline.result import FrameResult, Sink
 from br2net.live.pipeline.stages import Finisher, Job
@@ -65,9 +65,9 @@ class Pipeline:
         self._batch = min(len(cameras), largest)
         self._room = threading.Semaphore(backend.depth)
         self._stats = RunStats()
-        self._to_infer: Channel[Job] = Channel()
-        self._to_finish: Channel[Job] = Channel()
-        self._to_sinks: Channel[FrameResult] = Channel()
+        self._to_infer: Buffer[Job] = Buffer()
+        self._to_finish: Buffer[Job] = Buffer()
+        self._to_sinks: Buffer[FrameResult] = Buffer()
         self._batcher: Batcher | None = None
         self._inferring = backend.concurrency
         self._counting = threading.Lock()
@@ -128,7 +128,7 @@ class Pipeline:
         threads = self._start_threads(self._batcher, wanted)
         try:
             while max_frames is None or self._stats.frames < max_frames:
-                result = self._to_sinks.get()
+                result = self._to_sinks.take()
                 if result is None:
                     break
                 yield self._deliver(result)
@@ -198,7 +198,7 @@ class Pipeline:
         return not self._stopped
 
     def _infer_all(self) -> None:
-        while (job := self._to_infer.get()) is not None:
+        while (job := self._to_infer.take()) is not None:
             if not self._enqueues:
                 self._room.release()
             self._do(job, job.run, self._to_finish)
@@ -208,7 +208,7 @@ class Pipeline:
         if is_last:
             self._to_finish.end()
 
-    def _do(self, job: Job, work: Callable[[], None], following: Channel[Job]) -> None:
+    def _do(self, job: Job, work: Callable[[], None], following: Buffer[Job]) -> None:
         """Do one stage's work on a job and hand it to the following stage; where that fails, release its request."""
         handed_over = False
         try:
@@ -222,7 +222,7 @@ class Pipeline:
         waiting: list[tuple[int, Job]] = []  # of several inference threads one may overtake another
         next_number = 0
         try:
-            while (job := self._to_finish.get()) is not None:
+            while (job := self._to_finish.take()) is not None:
                 heapq.heappush(waiting, (job.number, job))
                 while waiting and waiting[0][0] == next_number:
                     _, job = heapq.heappop(waiting)
