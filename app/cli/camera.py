@@ -11,14 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from br2net.cli.options import (
-    BackendOption,
-    DeviceOption,
-    JsonOption,
-    ModelOption,
-    PrecisionOption,
-    parse_size,
-)
+from br2net.cli.options import BackendOption, DeviceOption, JsonOption, ModelOption, PrecisionOption, parse_size
 from br2net.errors import InputError
 
 STREAMS = 2
@@ -140,10 +133,8 @@ def camera(
     alert_options = AlertOptions(tuple(alert or ()), events, webhook, mqtt)
     check_outputs(sources, sink_options, alert_options)
     policy = None if drop is None else BufferPolicy(drop.value)
-    options = CameraOptions(
-        policy, parse_size(size), fps, rotate, transport.value, fourcc=None if fourcc is None else fourcc.value
-    )
-    cameras = make_cameras(sources, options)
+    code = None if fourcc is None else fourcc.value
+    cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value, fourcc=code))
     regions = tuple(parse_region(text) for text in region or ())
     waits = all(item.policy is BufferPolicy.WAIT for item in cameras)
     console = Console(stderr=True)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -99,8 +100,11 @@ class StatusLine:
 
 
 def summary_facts(summary: Summary) -> dict[str, Any]:
-    """The summary as one JSON object."""
-    facts: dict[str, Any] = {
+    """Return the summary as one JSON object."""
+    cameras = {name: asdict(item) for name, item in summary.cameras.items()}
+    for facts in cameras.values():
+        facts["taken_every"] = facts.pop("stride")
+    return {
         "frames": summary.frames,
         "fps": round(summary.fps, 2),
         "dropped": summary.dropped,
@@ -109,24 +113,12 @@ def summary_facts(summary: Summary) -> dict[str, Any]:
         "stages": {name: round(value, 3) for name, value in summary.stages.items()},
         "skipped": summary.skipped,
         "damaged": summary.damaged,
+        "cameras": cameras,
     }
-    facts["cameras"] = {
-        name: {
-            "captured": item.captured,
-            "dropped": item.dropped,
-            "skipped": item.skipped,
-            "taken_every": item.stride,
-            "thinned": item.thinned,
-            "damaged": item.damaged,
-            "reconnects": item.reconnects,
-        }
-        for name, item in summary.cameras.items()
-    }
-    return facts
 
 
 def summary_text(summary: Summary) -> str:
-    """The summary in a few lines."""
+    """Return the summary in a few lines."""
     latency, stages = summary.latency, summary.stages
     lines = [
         f"{summary.frames} frames, {summary.fps:.1f} a second; {summary.dropped} dropped, {summary.reconnects} reconnects",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 import numpy as np
@@ -103,10 +103,12 @@ class Pipeline:
             try:
                 for result in results:
                     for sink in list(working):
-                        self._write(result, sink, working)
+                        if not self._succeeds(partial(sink.write, result)):
+                            working.remove(sink)
+                            self._succeeds(sink.close)
             finally:  # before the threads are joined, so that files are whole however long that takes
                 for sink in working:
-                    self._close(sink)
+                    self._succeeds(sink.close)
         return self.summary()
 
     def results(self, max_frames: int | None = None, wanted: Wanted = Wanted.MAP) -> Generator[FrameResult]:
@@ -163,9 +165,8 @@ class Pipeline:
                     request.finish(Wanted.FRACTION)
 
     def _start_threads(self, batcher: Batcher, wanted: Wanted) -> list[threading.Thread]:
-        alerts = self._options.alerts
-        if alerts is not None:
-            wanted |= getattr(alerts, "wanted", Wanted.MAP)
+        if self._options.alerts is not None:
+            wanted |= getattr(self._options.alerts, "wanted", Wanted.MAP)
         finisher = Finisher(self._options, wanted, self.backend.threads, self._notice)
         bodies: list[tuple[str, Callable[[], None]]] = [("prepare", lambda: self._prepare_all(batcher))]
         bodies += [("infer", self._infer_all)] * self._inferring
@@ -186,16 +187,12 @@ class Pipeline:
     def _prepare_all(self, batcher: Batcher) -> None:
         number = 0
         try:
-            while self._has_room() and (frames := batcher.next_batch(self._batch)):
+            while self._room.acquire() and not self._stopped and (frames := batcher.next_batch(self._batch)):
                 job = Job(number, frames, self.backend.request(self._batch if self._enqueues else len(frames)))
                 self._do(job, job.prepare, self._to_infer)
                 number += 1
         finally:
             self._to_infer.end()
-
-    def _has_room(self) -> bool:
-        self._room.acquire()
-        return not self._stopped
 
     def _infer_all(self) -> None:
         while (job := self._to_infer.take()) is not None:
@@ -204,9 +201,8 @@ class Pipeline:
             self._do(job, job.run, self._to_finish)
         with self._counting:
             self._inferring -= 1
-            is_last = self._inferring == 0
-        if is_last:
-            self._to_finish.end()
+            if self._inferring == 0:
+                self._to_finish.end()
 
     def _do(self, job: Job, work: Callable[[], None], following: Buffer[Job]) -> None:
         """Do one stage's work on a job and hand it to the following stage; where that fails, release its request."""
@@ -237,16 +233,11 @@ class Pipeline:
                 job.request.release()
             self._to_sinks.end()
 
-    def _write(self, result: FrameResult, sink: Sink, working: list[Sink]) -> None:
+    def _succeeds(self, call: Callable[[], None]) -> bool:
+        """Call a sink; report what it raises."""
         try:
-            sink.write(result)
+            call()
         except SinkError as error:
             self._notice(str(error))
-            working.remove(sink)
-            self._close(sink)
-
-    def _close(self, sink: Sink) -> None:
-        try:
-            sink.close()
-        except SinkError as error:
-            self._notice(str(error))
+            return False
+        return True

@@ -14,14 +14,10 @@ from br2net.live.sinks.video_file import VideoFile, check_video_path
 Rates = Callable[[str], float]
 
 
-def _unknown(camera: str) -> float:
-    return 0.0
-
-
 class VideoSink:
     """Records what is drawn of each camera: the first one's into `path`, that of others into `<stem>-2` and so on."""
 
-    def __init__(self, path: Path, drawing: Drawing | None = None, rates: Rates = _unknown) -> None:
+    def __init__(self, path: Path, drawing: Drawing | None = None, rates: Rates = lambda camera: 0.0) -> None:
         """Record into `path` (.mp4, or .mkv which is readable also when the machine dies meanwhile).
 
         Args:
@@ -79,7 +75,7 @@ class Recorder:
         failure: why the last recording ended by itself, in a sentence; None if it did not.
     """
 
-    def __init__(self, folder: Path, drawing: Drawing | None = None, rates: Rates = _unknown) -> None:
+    def __init__(self, folder: Path, drawing: Drawing | None = None, rates: Rates = lambda camera: 0.0) -> None:
         """Record into files of `folder`, named by the time at which they begin: `br2net-20260131-235959.mp4`."""
         self._folder = folder
         self._drawing = drawing

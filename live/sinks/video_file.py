@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from br2net.errors import InputError, SinkError
-from br2net.files import cannot_write, written_whole
+from br2net.files import check_writable, written_whole
 from br2net.runtime.images import quiet_opencv
 from br2net.types import Frame
 
@@ -124,12 +124,7 @@ def check_video_path(path: Path) -> None:
         raise InputError(f"A recording is a .mp4 or a .mkv file; {path} is neither.")
     if path.is_dir():
         raise InputError(f"{path} is a folder.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"Cannot write {path}: the folder is not writable.")
+    check_writable(path)
 
 
 def _has_index(path: Path) -> bool:
