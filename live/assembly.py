@@ -152,8 +152,7 @@ def open_sinks(
         if options.page is not None:
             recorder = Recorder(options.recordings, drawing, rate_of)
             add(recorder)
-            page = _open_page(options.page, pipeline, alerts, recorder)
-            add(page)
+            add(_open_page(options.page, pipeline, alerts, recorder))
         unfinished.pop_all()
     return sinks
 

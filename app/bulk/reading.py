@@ -142,7 +142,7 @@ def _video(url: str, every_seconds: float) -> Iterator[Job]:
 
 
 def _video_frame(url: str, index: int, seconds: float | None, frame: Frame) -> Loaded:
-    return Loaded(url, index, seconds, hashlib.sha256(frame).hexdigest(), None, frame)
+    return Loaded(url, index, seconds, hashlib.sha256(frame.data).hexdigest(), None, frame)
 
 
 @contextmanager

@@ -47,25 +47,17 @@ class Batcher:
         for camera in list(self._cameras):
             if len(frames) == most:
                 break
+            frame, self._last_error = None, None
             try:
                 frame = camera.take()
             except CameraError as error:
-                self._lose(camera, error)
+                self._last_error = error
+            if frame is None and not camera.exhausted:
                 continue
+            self._cameras.remove(camera)
             if frame is not None:
                 frames.append(frame)
-                self._last_in_turn(camera)
-            elif camera.exhausted:
-                self._lose(camera, None)
+                self._cameras.append(camera)  # every camera has its turn, also when there are more than `most`
+            elif self._last_error is not None and self._cameras:
+                self._notice(str(self._last_error))
         return frames
-
-    def _last_in_turn(self, camera: Camera) -> None:
-        """Let every camera have its turn when there are more cameras than frames in a batch."""
-        self._cameras.remove(camera)
-        self._cameras.append(camera)
-
-    def _lose(self, camera: Camera, error: CameraError | None) -> None:
-        self._cameras.remove(camera)
-        self._last_error = error
-        if error is not None and self._cameras:
-            self._notice(str(error))

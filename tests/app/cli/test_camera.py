@@ -87,6 +87,7 @@ def test_the_summary_for_people_tells_frames_and_latency(br2net: Command, video:
         ["0", "--rotate", "45"],
         ["0", "--region", "face"],
         ["0", "--smooth", "-1"],
+        ["0", "--fourcc", "H264"],
         ["97"],
         ["rtsp://127.0.0.1:9/"],
     ],
