@@ -20,6 +20,7 @@ from br2net.types import Frame, PixelFormat
 FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 LOW_DELAY = "fflags;nobuffer|flags;low_delay|analyzeduration;500000"
 LARGEST_RATE = 1000.0  # what is above is no rate but a container's time base
+RAW_FOURCCS = (cv2.VideoWriter.fourcc(*"YUYV"), cv2.VideoWriter.fourcc(*"NV12"))  # delivered without conversion
 _environment = threading.Lock()
 
 
@@ -137,24 +138,25 @@ def _open_device(source: Source, options: CameraOptions) -> cv2.VideoCapture:
     is_number = source.address.isdecimal()
     backend = cv2.CAP_ANY if is_number and options.fourcc is None else cv2.CAP_V4L2
     capture = cv2.VideoCapture(int(source.address) if is_number else source.address, backend)
-    code = cv2.VideoWriter.fourcc(*options.fourcc) if options.fourcc is not None else None
-    if code is not None:
-        capture.set(cv2.CAP_PROP_FOURCC, code)
+    if options.fourcc is not None:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*options.fourcc))
     if options.size is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, options.size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, options.size[1])
     if options.fps is not None:
         capture.set(cv2.CAP_PROP_FPS, options.fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what waits in the driver only grows old
-    if code is not None and capture.isOpened():
-        if int(capture.get(cv2.CAP_PROP_FOURCC)) != code:
-            capture.release()
-            raise CameraError(
-                f"{source.name} must offer {options.fourcc} at this size, and does not. Choose another --fourcc or "
-                "--size; `v4l2-ctl --list-formats-ext` lists what it offers."
-            )
-        if options.fourcc == "YUYV":
-            capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+    if not capture.isOpened():
+        return capture
+    code = int(capture.get(cv2.CAP_PROP_FOURCC))
+    if options.fourcc is not None and code != cv2.VideoWriter.fourcc(*options.fourcc):
+        capture.release()
+        raise CameraError(
+            f"{source.name} must offer {options.fourcc} at this size, and does not. Choose another --fourcc or --size; "
+            "`v4l2-ctl --list-formats-ext` lists what it offers."
+        )
+    if capture.getBackendName() == "V4L2" and code in RAW_FOURCCS:
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     return capture
 
 

@@ -28,8 +28,8 @@ class CameraOptions:
         give_up_s: seconds without a frame after which no reconnection is tried any more; None for never.
         skip: whether frames are left out evenly, by taking every second or third, when so many are dropped that the
             device clearly cannot keep up. DROP_OLDEST alone.
-        fourcc: format asked of a USB camera: `MJPG` (compressed, large frames over USB 2) or `YUYV` (as the sensor gives
-            it, without decoding); None for the driver's choice.
+        fourcc: format asked of a USB camera: `MJPG` (compressed: large frames over USB 2) or `YUYV` (needs no decoding);
+            None for the driver's choice.
 
     Raises:
         InputError: if a value is not possible.

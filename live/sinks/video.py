@@ -72,6 +72,7 @@ class Recorder:
     """A sink that records between `start` and `stop`, which any thread may call.
 
     Attributes:
+        recording: the file that is being recorded, or None.
         failure: why the last recording ended by itself, in a sentence; None if it did not.
     """
 
@@ -82,13 +83,8 @@ class Recorder:
         self._rates = rates
         self._lock = threading.Lock()
         self._video: VideoSink | None = None
-        self._path: Path | None = None
+        self.recording: Path | None = None
         self.failure: str | None = None
-
-    @property
-    def recording(self) -> Path | None:
-        """The file that is being recorded, or None."""
-        return self._path
 
     def start(self) -> Path:
         """Begin a recording, or go on with the one that is on; gives its path.
@@ -97,15 +93,15 @@ class Recorder:
             InputError: if nothing can be written there.
         """
         with self._lock:
-            if self._path is None:
+            if self.recording is None:
                 stem = time.strftime("br2net-%Y%m%d-%H%M%S")
                 path, number = self._folder / f"{stem}.mp4", 1
                 while path.exists():
                     number += 1
                     path = self._folder / f"{stem}-{number}.mp4"
                 self._video = VideoSink(path, self._drawing, self._rates)
-                self._path, self.failure = path, None
-            return self._path
+                self.recording, self.failure = path, None
+            return self.recording
 
     def stop(self) -> Path | None:
         """Finish the recording; gives its path, or None if none was on.
@@ -114,8 +110,8 @@ class Recorder:
             SinkError: if it could not be finished.
         """
         with self._lock:
-            video, path = self._video, self._path
-            self._video = self._path = None
+            video, path = self._video, self.recording
+            self._video = self.recording = None
             if video is not None:
                 video.close()
             return path
@@ -131,7 +127,7 @@ class Recorder:
                 self.failure = str(error)
                 with suppress(SinkError):  # the first sentence says enough
                     self._video.close()
-                self._video = self._path = None
+                self._video = self.recording = None
 
     def close(self) -> None:
         """Finish the recording that is on."""

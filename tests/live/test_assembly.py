@@ -59,7 +59,7 @@ def test_a_sink_that_cannot_be_opened_closes_those_before_it(
     make_folder: FolderMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[JsonLinesSink] = []
-    monkeypatch.setattr(JsonLinesSink, "close", closed.append)
+    monkeypatch.setattr(JsonLinesSink, "close", lambda sink: closed.append(sink))
     options = SinkOptions(jsonl=tmp_path / "x.jsonl", page=WebOptions(host="no.such.host.invalid", token="0" * 16))
     pipeline = Pipeline([Camera(make_folder(10))], FakeBackend())
     with pytest.raises(InputError, match="Cannot serve"):

@@ -20,6 +20,7 @@ class FakeDevice:
         self.order: list[int] = []
         self.opened_with: tuple[object, ...] = ()
         self.frames = 3
+        self.backend = "V4L2"
 
     def __call__(self, *arguments: object) -> "FakeDevice":
         self.opened_with = arguments
@@ -27,6 +28,9 @@ class FakeDevice:
 
     def isOpened(self) -> bool:
         return True
+
+    def getBackendName(self) -> str:
+        return self.backend
 
     def set(self, name: int, value: float) -> bool:
         self.order.append(name)
@@ -80,10 +84,21 @@ def test_mjpg_is_decoded_by_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.properties[FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
 
 
-def test_without_a_format_the_driver_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    device = FakeDevice(("YUYV", "MJPG"))
-    assert open_device(device, monkeypatch) == (PixelFormat.BGR, (48, 64, 3))
-    assert FOURCC not in device.order
+@pytest.mark.parametrize(
+    ("offered", "backend", "pixels", "shape"),
+    [
+        ("YUYV", "V4L2", PixelFormat.YUYV, (48, 64, 2)),
+        ("MJPG", "V4L2", PixelFormat.BGR, (48, 64, 3)),
+        ("YUYV", "GSTREAMER", PixelFormat.BGR, (48, 64, 3)),
+    ],
+)
+def test_without_a_format_the_driver_chooses(
+    monkeypatch: pytest.MonkeyPatch, offered: str, backend: str, pixels: PixelFormat, shape: tuple[int, ...]
+) -> None:
+    device = FakeDevice((offered,))
+    device.backend = backend
+    assert open_device(device, monkeypatch) == (pixels, shape)
+    assert FOURCC not in device.order and device.opened_with == (0, cv2.CAP_ANY)
 
 
 def test_a_format_that_the_camera_does_not_offer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
