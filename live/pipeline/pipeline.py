@@ -30,8 +30,8 @@ class Pipeline:
 
     Capturing, preprocessing, inference and postprocessing each have threads; sinks are written to in the thread that calls
     `run`, where a window has to be. A frame is taken from its camera only when inference is about to have room for it, so
-    that under DROP_OLDEST what is computed is recent, and under WAIT capturing is held up. On a GPU that is while fewer than
-    `backend.depth` requests are in flight, all of one batch size; where `run` blocks, a batch is the frames that are ready.
+    that under DROP_OLDEST what is computed is recent, and under WAIT capturing is held up. On a GPU, `backend.depth` requests
+    are in flight, all of one batch size; where `run` blocks, a batch is the frames that are ready.
 
     The pipeline owns neither cameras nor backend; close them afterwards. Use it once.
 
@@ -63,7 +63,8 @@ class Pipeline:
         self._enqueues = backend.depth > 1
         largest = backend.largest_batch if self._enqueues else min(backend.largest_batch, LARGEST_BATCH)
         self._batch = min(len(cameras), largest)
-        self._room = threading.Semaphore(backend.depth)
+        self._in_flight = backend.depth * backend.concurrency if self._enqueues else 1
+        self._room = threading.Semaphore(self._in_flight)
         self._stats = RunStats()
         self._to_infer: Buffer[Job] = Buffer()
         self._to_finish: Buffer[Job] = Buffer()
@@ -158,7 +159,9 @@ class Pipeline:
         blank = np.zeros((backend.height, backend.width, 3), np.uint8)
         for size in (self._batch,) if self._enqueues else range(1, self._batch + 1):
             with ExitStack() as stack:
-                requests = [stack.enter_context(backend.request(size)) for _ in range(backend.depth)]
+                requests = [stack.enter_context(backend.request(size))]
+                while len(requests) < self._in_flight and (another := backend.try_request(size)) is not None:
+                    requests.append(stack.enter_context(another))
                 for request in requests * (2 if self._enqueues else 1):
                     request.prepare([blank] * size)
                     request.run()
