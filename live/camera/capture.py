@@ -114,7 +114,11 @@ def _open(source: Source, options: CameraOptions) -> cv2.VideoCapture:
     if source.kind is SourceKind.DEVICE:
         return _open_device(source, options)
     if source.kind in (SourceKind.CSI, SourceKind.GSTREAMER):
-        _check_gstreamer(source)
+        if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+            raise MissingDependencyError(
+                f"{source.name} needs an OpenCV with GStreamer, and this one has none. Use the system's OpenCV (JetPack's, "
+                "or the package python3-opencv) in place of pip's opencv-python."
+            )
         is_csi = source.kind is SourceKind.CSI
         pipeline = csi_pipeline(int(source.address), options) if is_csi else with_appsink(source.address, source.live)
         if missing := missing_elements(pipeline):
@@ -171,14 +175,6 @@ def _ffmpeg_options(text: str) -> Iterator[None]:
         finally:
             if own is None:
                 del os.environ[FFMPEG_OPTIONS]
-
-
-def _check_gstreamer(source: Source) -> None:
-    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-        raise MissingDependencyError(
-            f"{source.name} needs an OpenCV with GStreamer, and this one has none; use the system's OpenCV (JetPack's, "
-            f"or the package python3-opencv) in place of pip's opencv-python."
-        )
 
 
 def _why_not(source: Source) -> str:
