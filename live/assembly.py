@@ -86,7 +86,7 @@ def check_outputs(sources: Sequence[str], sinks: SinkOptions, alerts: AlertOptio
         if path.is_file() and any(path.resolve() == Path(source).resolve() for source in sources):
             raise InputError(f"{path} is a source; write to another file.")
         if path.resolve() in files:
-            raise InputError(f"{path} is named for two outputs; give each a file of its own.")
+            raise InputError(f"{path} is named for two outputs; give each its own file.")
         files.append(path.resolve())
     for folder in (sinks.alert_images, sinks.recordings if sinks.page is not None else None):
         if folder is not None and folder.exists() and not folder.is_dir():

@@ -117,7 +117,7 @@ def camera(
     import cv2
     from rich.console import Console
 
-    from br2net.cli.status import StatusLine, stopped_by_signals, summary_facts, summary_text, tell, warnings_told
+    from br2net.cli.status import StatusLine, stopped_by_signals, summary_facts, summary_text, tell, forward_warnings
     from br2net.detector import Detector
     from br2net.live.assembly import AlertOptions, SinkOptions, check_outputs, open_sinks, opened_alerts
     from br2net.live.camera import BufferPolicy, CameraOptions, make_cameras
@@ -140,8 +140,8 @@ def camera(
     console = Console(stderr=True)
     notice = partial(tell, console)
     with ExitStack() as stack:
-        stack.enter_context(quiet_opencv())  # what it remarks on a source is said here, once
-        stack.enter_context(warnings_told(notice))
+        stack.enter_context(quiet_opencv())  # a source that fails is reported once, by this command
+        stack.enter_context(forward_warnings(notice))
         alerts = stack.enter_context(opened_alerts(alert_options, regions))
         pipeline_options = PipelineOptions(smooth, regions, alerts)
         detector = stack.enter_context(

@@ -44,7 +44,7 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def warnings_told(notify: Callable[[str], None]) -> Iterator[None]:
+def forward_warnings(notify: Callable[[str], None]) -> Iterator[None]:
     """Forward log warnings of this package, for example of a broker that is away, to `notify`."""
 
     class Teller(logging.Handler):

@@ -1,4 +1,4 @@
-"""A source of frames that is read in a thread of its own."""
+"""A source of frames, read by a background thread."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ class CameraStatistics:
 class Camera:
     """A device, stream, file, folder or pipeline as a source of frames.
 
-    Frames are captured in a thread of its own, which `close` joins. A live source that is lost is opened again, with
+    Frames are captured in a background thread, which `close` joins. A live source that is lost is opened again, with
     growing waits, until it is back.
 
     Attributes:
@@ -238,7 +238,7 @@ class Camera:
                 self._stride = skip.update(buffer.dropped - dropped_before, time.perf_counter())
 
     def _open_again(self) -> FrameReader | None:
-        """Open the lost source again, with growing waits; None if the camera is closed meanwhile.
+        """Open the lost source again, with growing waits; None if the camera is closed while it waits.
 
         Raises:
             CameraError: if it stays away for longer than the options allow.

@@ -137,7 +137,7 @@ def _open(source: Source, options: CameraOptions) -> cv2.VideoCapture:
 
 
 def _open_device(source: Source, options: CameraOptions) -> cv2.VideoCapture:
-    # OpenCV waits ten seconds for a frame of a device that was unplugged, unless told.
+    # By default OpenCV waits ten seconds for a frame of a device that was unplugged.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(options.timeout_s))))
     is_number = source.address.isdecimal()
     backend = cv2.CAP_ANY if is_number and options.fourcc is None else cv2.CAP_V4L2

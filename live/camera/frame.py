@@ -9,7 +9,7 @@ import numpy as np
 from br2net.runtime.preprocessing import to_bgr
 from br2net.types import Frame, Grey, PixelFormat
 
-# BT.601 luma of 16..235 to brightness of 0..255: what BGR2GRAY gives of the converted picture, but for its rounding.
+# BT.601 luma of 16..235 to brightness of 0..255: what BGR2GRAY gives of the converted picture, up to rounding.
 LUMA_TO_GREY = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 
@@ -21,7 +21,7 @@ class CapturedFrame:
         camera: name of the source.
         index: number in the source, from 0. Frames that were dropped or skipped keep theirs.
         timestamp: seconds since the epoch. Live: when the frame arrived. File: when it was opened, plus the position in it.
-        data: uint8, as the camera delivered it, in the layout `pixels`; it belongs to whoever takes it.
+        data: uint8, as the camera delivered it, in the layout `pixels`; the taker may change it.
         captured_at: when the frame arrived (live) or its reading began (file), by `time.perf_counter`.
         capture_ms: from then until it was decoded, sized and turned.
         pixels: pixel format of `data`.

@@ -34,7 +34,7 @@ class Source:
         kind: how it is read.
         address: what the reader opens: a number, a path, an address or a pipeline.
         name: for people, without user name and password.
-        live: whether it goes on by itself, so that frames which nobody takes are lost. An HTTP address may turn out to be
+        live: whether frames come without being asked for, so that those which nobody takes are lost. An HTTP address may turn out to be
             a file; its reader knows.
     """
 

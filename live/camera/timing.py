@@ -30,7 +30,7 @@ class SourceClock:
         self._epoch = time.time()
 
     def wait(self, stop: threading.Event) -> bool:
-        """Wait until the next frame of a paced file is due; False if `stop` was set meanwhile."""
+        """Wait until the next frame of a paced file is due; False if `stop` was set before."""
         if not self._paced:
             return True
         delay_s = self._started + self._frames / self._rate - time.perf_counter()

@@ -68,10 +68,13 @@ def parse_region(text: str) -> Region:
 
 
 class AlertJudge(Protocol):
-    """Says which alerts are on at a frame. Asked once for each frame, in order, from one thread."""
+    """Decides which alerts are on at a frame; called once for each frame, in order, from one thread.
+
+    As with a `Sink`, an attribute `wanted` names the outputs that it reads.
+    """
 
     def judge(self, result: FrameResult) -> tuple[str, ...]:
-        """Texts of the alerts that are on; `result` has all but its alerts."""
+        """Return the texts of the alerts that are on; `result` is complete except for its alerts."""
         ...
 
 

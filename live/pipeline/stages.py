@@ -105,7 +105,7 @@ class Finisher:
         if self._options.smooth_s:
             wanted = Wanted.MAP  # the other outputs are those of the smoothed map
         elif job.pixels is not PixelFormat.BGR and Wanted.OVERLAY in wanted:
-            wanted = wanted & ~Wanted.OVERLAY | Wanted.MAP  # who draws makes it of map and picture
+            wanted = wanted & ~Wanted.OVERLAY | Wanted.MAP  # a drawing makes it from the map and the picture
         began = time.perf_counter()
         with job.request as request:
             outputs = request.finish(wanted)

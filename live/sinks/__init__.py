@@ -1,4 +1,4 @@
-"""Where results go: files, a window, whatever has `write` and `close`."""
+"""Sinks of results: files, a window, pictures of alerts."""
 
 from br2net.live.pipeline import Sink
 from br2net.live.sinks.drawing import AlertImages, Drawing

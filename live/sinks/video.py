@@ -18,7 +18,7 @@ class VideoSink:
     """Records what is drawn of each camera: the first one's into `path`, that of others into `<stem>-2` and so on."""
 
     def __init__(self, path: Path, drawing: Drawing | None = None, rates: Rates = lambda camera: 0.0) -> None:
-        """Record into `path` (.mp4, or .mkv which is readable also when the machine dies meanwhile).
+        """Record into `path` (.mp4, or .mkv, which stays readable when the machine dies while recording).
 
         Args:
             path: of the video.
@@ -87,7 +87,7 @@ class Recorder:
         self.failure: str | None = None
 
     def start(self) -> Path:
-        """Begin a recording, or go on with the one that is on; gives its path.
+        """Begin a recording, or keep the one that is on; return its path.
 
         Raises:
             InputError: if nothing can be written there.
@@ -104,7 +104,7 @@ class Recorder:
             return self.recording
 
     def stop(self) -> Path | None:
-        """Finish the recording; gives its path, or None if none was on.
+        """Finish the recording; return its path, or None if none was on.
 
         Raises:
             SinkError: if it could not be finished.

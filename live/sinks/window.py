@@ -16,7 +16,7 @@ QUIT_KEYS = (ord("q"), 27)  # 27: Escape
 
 
 class WindowSink:
-    """Shows what is drawn of each camera in a window of its own. Of the main thread, as desktops want it."""
+    """Shows what is drawn, one window for each camera. For the main thread, as desktops require."""
 
     def __init__(self, drawing: Drawing, quit_asked: Callable[[], None]) -> None:
         """Show drawings; `quit_asked` is called when q or Escape is pressed or a window is closed.
