@@ -117,7 +117,7 @@ def camera(
     import cv2
     from rich.console import Console
 
-    from br2net.cli.status import StatusLine, stopped_by_signals, summary_facts, summary_text, tell, forward_warnings
+    from br2net.cli.status import StatusLine, forward_warnings, stopped_by_signals, summary_facts, summary_text, tell
     from br2net.detector import Detector
     from br2net.live.assembly import AlertOptions, SinkOptions, check_outputs, open_sinks, opened_alerts
     from br2net.live.camera import BufferPolicy, CameraOptions, make_cameras

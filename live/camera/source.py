@@ -34,8 +34,8 @@ class Source:
         kind: how it is read.
         address: what the reader opens: a number, a path, an address or a pipeline.
         name: for people, without user name and password.
-        live: whether frames come without being asked for, so that those which nobody takes are lost. An HTTP address may turn out to be
-            a file; its reader knows.
+        live: whether frames come without being asked for, so that those which nobody takes are lost. An HTTP address
+            may turn out to be a file; its reader knows.
     """
 
     kind: SourceKind
