@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from br2net.blur_map import BlurMap
     from br2net.detector import Detector
-    from br2net.live.camera import Camera
+    from br2net.live.camera import Camera, CameraOptions
 
 __version__ = "0.1.0"
-__all__ = ["BlurMap", "Camera", "Detector", "__version__"]
+__all__ = ["BlurMap", "Camera", "CameraOptions", "Detector", "__version__"]
 
 _HOMES = {
     "BlurMap": "br2net.blur_map",
     "Camera": "br2net.live.camera",
+    "CameraOptions": "br2net.live.camera",
     "Detector": "br2net.detector",
 }
 

@@ -14,7 +14,6 @@ from statistics import median
 
 import br2net
 from br2net.errors import Br2netError
-from br2net.live.camera import CameraOptions
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Watch:
 def main(options: argparse.Namespace) -> None:
     """What the command line asks for."""
     watch = Watch(options.learn, options.window, options.margin)
-    camera_options = CameraOptions(fps=1.0 / options.every)
+    camera_options = br2net.CameraOptions(fps=1.0 / options.every)
     with br2net.Detector.load("mobile") as detector, br2net.Camera(options.source, camera_options) as camera:
         began: float | None = None
         for captured in camera:

@@ -2,16 +2,17 @@
 
 import logging
 import os
+import pickle
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from br2net.bulk.options import BulkOptions, ClusterOptions, ModelChoice
-from br2net.bulk.row import Result, Row, schema, to_table
+from br2net.bulk.row import Result, Row
 from br2net.bulk.sources import Chunk
 from br2net.bulk.worker import Worker
 from br2net.errors import BackendError, Br2netError, MissingDependencyError
@@ -53,7 +54,7 @@ class RayWorkers:
     def run(self, chunks: Iterable[Chunk]) -> Iterator[Result]:
         """Rows of all images of the chunks, as they come. What a dead node had not handed over is done by another."""
         ray = self._module
-        items = [{"chunk": chunk.to_json()} for chunk in chunks]
+        items = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
         if not items:
             return
         fitting = _fitting(ray.cluster_resources(), self._share)
@@ -70,7 +71,7 @@ class RayWorkers:
         )
         try:
             for table in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-                yield _from_table(table)
+                yield from map(pickle.loads, table["result"].to_pylist())
         except Exception as error:
             raise _readable(error) from error
 
@@ -97,57 +98,48 @@ class Attempts:
         del self._begun[name]
 
 
-class RemoteAttempts:
-    """`Attempts` as a worker reaches it."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    def begin(self, name: str) -> int:
-        """As `Attempts.begin`."""
-        import ray
-
-        return int(ray.get(self._actor.begin.remote(name)))
-
-    def end(self, name: str) -> None:
-        """As `Attempts.end`, without waiting for it."""
-        self._actor.end.remote(name)
-
-
 class RayWorker:
     """A `Worker` inside a Ray actor."""
 
     def __init__(self, attempts: Any, files: bytes, choice: ModelChoice, options: BulkOptions) -> None:
-        self._attempts = RemoteAttempts(attempts)
+        self._attempts = attempts
         self._worker = _make_worker(files, choice, options)
 
     def __call__(self, batch: Any) -> Iterator[Any]:
-        """Tables of rows of one chunk."""
-        for text in batch["chunk"].to_pylist():
-            for result in run_carefully(self._worker, Chunk.from_json(text), self._attempts):
-                yield _to_table(result)
+        """Tables of one result each, pickled."""
+        import pyarrow as pa
+        import ray
+
+        def begin(name: str) -> int:
+            return int(ray.get(self._attempts.begin.remote(name)))
+
+        for data in batch["chunk"].to_pylist():
+            for result in run_carefully(self._worker, pickle.loads(data), begin, self._attempts.end.remote):
+                yield pa.table({"result": [pickle.dumps(result)]})
 
 
-def run_carefully(worker: Worker, chunk: Chunk, attempts: Attempts | RemoteAttempts) -> Iterator[Result]:
+def run_carefully(
+    worker: Worker, chunk: Chunk, begin: Callable[[str], int], end: Callable[[str], object]
+) -> Iterator[Result]:
     """Do a chunk; from its fourth attempt on image by image, so that one which kills its worker becomes a row with an error.
 
     Args:
         worker: does the work.
         chunk: the work.
-        attempts: counts those of workers that have died as well.
+        begin: `Attempts.begin`, which counts for workers that have died as well.
+        end: `Attempts.end`.
     """
-    text = chunk.to_json()
-    if attempts.begin(text) <= CARELESS_ATTEMPTS:
+    if begin(repr(chunk)) <= CARELESS_ATTEMPTS:
         yield from worker.run([chunk])
-        attempts.end(text)
+        end(repr(chunk))
         return
     for url in chunk.urls:
-        if chunk.kind != "images" or attempts.begin(url) > 1:
+        if chunk.kind != "images" or begin(url) > 1:
             row = Row(url, model=worker.model, error=f"The worker died at {url}, time after time.")
             yield Result((row,), (None,), (chunk.name,) if chunk.name else ())
         else:
             yield from worker.run([Chunk("images", (url,))])
-            attempts.end(url)
+            end(url)
 
 
 def _connect(address: str) -> tuple[Any, bool]:
@@ -218,31 +210,6 @@ def _describe(files: bytes, choice: ModelChoice, options: BulkOptions) -> str:
     worker = _make_worker(files, choice, options)
     worker.close()
     return worker.model
-
-
-def _to_table(result: Result) -> Any:
-    """Rows as a table, with two columns more: the maps, and what is finished in an extra row without an image."""
-    import pyarrow as pa
-
-    rows = [*result.rows, Row("")]
-    table = to_table(rows)
-    table = table.append_column("png", pa.array([*result.maps, None], pa.binary()))
-    finished: list[list[str]] = [[]] * len(result.rows) + [list(result.finished)]
-    return table.append_column("finished", pa.array(finished, pa.list_(pa.string())))
-
-
-def _from_table(table: Any) -> Result:
-    names = schema().names
-    rows, maps = [], []
-    finished: list[str] = []
-    for item in table.to_pylist():
-        finished += item["finished"] or []
-        if not item["image"]:
-            continue
-        cells = item["sharpness"]
-        rows.append(Row(**{name: item[name] for name in names} | {"sharpness": tuple(cells) if cells else None}))
-        maps.append(item["png"])
-    return Result(tuple(rows), tuple(maps), tuple(finished))
 
 
 def _readable(error: BaseException) -> BaseException:

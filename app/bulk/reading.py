@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from br2net.bulk.filesystems import is_local, open_filesystem
 from br2net.bulk.sources import Chunk, beside
 from br2net.errors import ImageError, InputError
+from br2net.live.camera import every_frame, open_video
 from br2net.runtime.images import decode_image
 from br2net.types import Frame
 
@@ -64,7 +65,7 @@ def read_all(chunks: Iterable[Chunk], every_seconds: float, readers: int) -> Ite
 def _jobs(chunk: Chunk, every_seconds: float) -> Iterator[Job]:
     if chunk.kind == "images":
         for url in chunk.urls:
-            yield lambda url=url: _read(url)  # type: ignore[misc]
+            yield partial(_read, url)
         return
     url = chunk.urls[0]
     items = _video(url, every_seconds) if chunk.kind == "video" else _rows(chunk)
@@ -110,7 +111,7 @@ def _rows(chunk: Chunk) -> Iterator[Job]:
             groups = [chunk.row_group]
             for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=[chunk.column]):
                 for value in batch.column(0).to_pylist():
-                    yield lambda value=value, index=index: _row(value, url, index)  # type: ignore[misc]
+                    yield partial(_row, value, url, index)
                     index += 1
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"Cannot read {url} from row {index} on: {str(error).splitlines()[0]}") from error
@@ -129,33 +130,19 @@ def _row(value: Any, url: str, index: int) -> Loaded:
 
 
 def _video(url: str, every_seconds: float) -> Iterator[Job]:
-    with _local_copy(url) as path:
-        capture = cv2.VideoCapture(str(path))
-        try:
-            if not capture.isOpened():
-                raise InputError(f"{url} is damaged, or not a video that OpenCV can read.")
-            yield from _frames(capture, url, every_seconds)
-        finally:
-            capture.release()
-
-
-def _frames(capture: cv2.VideoCapture, url: str, every_seconds: float) -> Iterator[Job]:
     """Frames in order; those between the wanted ones are passed over without being converted."""
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    step = max(1, round(every_seconds * rate)) if 0.0 < rate < 1e4 else 1
-    index = 0
-    while capture.grab():
-        if index % step == 0:
-            good, pixels = capture.retrieve()
-            if good:
-                frame = np.ascontiguousarray(pixels, dtype=np.uint8)
-                seconds = index / rate if rate > 0.0 else None
-                yield lambda index=index, seconds=seconds, frame=frame: Loaded(  # type: ignore[misc]
-                    url, index, seconds, hashlib.sha256(frame).hexdigest(), None, frame
-                )
-        index += 1
-    if index == 0:
-        raise InputError(f"{url} holds no frame.")
+    with _local_copy(url) as path, open_video(path, url) as capture:
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        stride = max(1, round(every_seconds * rate)) if 0.0 < rate < 1e4 else 1
+        index: int | None = None
+        for index, frame in every_frame(capture, stride):
+            yield partial(_video_frame, url, index, index / rate if rate > 0.0 else None, frame)
+        if index is None:
+            raise InputError(f"{url} holds no frame.")
+
+
+def _video_frame(url: str, index: int, seconds: float | None, frame: Frame) -> Loaded:
+    return Loaded(url, index, seconds, hashlib.sha256(frame.data).hexdigest(), None, frame)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """From what a user names to chunks of work: files, folders, patterns, videos, Parquet; local or any fsspec URL."""
 
-import json
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -40,16 +39,6 @@ class Chunk:
     def name(self) -> str:
         """What tells a video or row group from any other; for image files their rows do so."""
         return "" if self.kind == "images" else f"{self.urls[0]}#{self.row_group}"
-
-    def to_json(self) -> str:
-        """One line of JSON, the inverse of `from_json`."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Chunk":
-        """Read what `to_json` wrote."""
-        fields = json.loads(text)
-        return cls(**{**fields, "urls": tuple(fields["urls"])})
 
 
 def find_chunks(sources: Iterable[str], column: str | None = None, without: str | None = None) -> Iterator[Chunk]:

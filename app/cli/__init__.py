@@ -11,7 +11,7 @@ from typing import Any, cast
 import typer
 
 from br2net import __version__
-from br2net.cli.watching import PortAfterWeb
+from br2net.cli.camera import PortAfterWeb
 from br2net.errors import Br2netError
 
 EXTRAS = {

@@ -1,27 +1,36 @@
 """`br2net camera`: live, from cameras, streams and files to a window, a video and JSON lines."""
 
 import json
+import re
 from contextlib import ExitStack
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from br2net.cli.options import (
-    BackendOption,
-    DeviceOption,
-    JsonOption,
-    ModelOption,
-    PrecisionOption,
-    parse_size,
-)
-
-if TYPE_CHECKING:
-    from br2net.live.sinks import Sink
+from br2net.cli.options import BackendOption, DeviceOption, JsonOption, ModelOption, PrecisionOption, parse_size
+from br2net.errors import InputError
 
 STREAMS = 2
+DEFAULT_PORT = "8080"
+PORT = re.compile(r"\d{2,5}")
+
+
+class PortAfterWeb(TyperCommand):
+    """Lets `--web` stand alone: what follows is its port only if it has two to five digits, so `--web 0` is camera 0."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, the default port put after a `--web` without one."""
+        filled: list[str] = []
+        for position, text in enumerate(args):
+            filled.append(text)
+            following = args[position + 1] if position + 1 < len(args) else ""
+            if text == "--web" and "--" not in args[:position] and not PORT.fullmatch(following):
+                filled.append(DEFAULT_PORT)
+        return super().parse_args(ctx, filled)
 
 
 class Drop(str, Enum):
@@ -36,6 +45,13 @@ class Transport(str, Enum):
 
     tcp = "tcp"
     udp = "udp"
+
+
+class FourCC(str, Enum):
+    """Formats of a USB camera."""
+
+    MJPG = "MJPG"
+    YUYV = "YUYV"
 
 
 def camera(
@@ -82,6 +98,7 @@ def camera(
     fps: Annotated[float | None, typer.Option(metavar="N", help="Frames a second, at most.")] = None,
     rotate: Annotated[int, typer.Option(metavar="DEGREES", help="Turn clockwise by 90, 180 or 270.")] = 0,
     transport: Annotated[Transport, typer.Option(help="Of RTSP.")] = Transport.tcp,
+    fourcc: Annotated[FourCC | None, typer.Option(help="Format to ask of a USB camera.")] = None,
     model: ModelOption = "mobile",
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
@@ -100,37 +117,33 @@ def camera(
     import cv2
     from rich.console import Console
 
-    from br2net.cli.live import (
-        StatusLine,
-        make_cameras,
-        rates_of,
-        refuse_mixed_outputs,
-        refuse_sources,
-        stopped_by_signals,
-        summary_facts,
-        summary_text,
-        tell,
-    )
-    from br2net.cli.watching import WatchOptions, make_alerts, make_page, warnings_told
+    from br2net.cli.status import StatusLine, forward_warnings, stopped_by_signals, summary_facts, summary_text, tell
     from br2net.detector import Detector
-    from br2net.live.camera import BufferPolicy, CameraOptions
+    from br2net.live.assembly import AlertOptions, SinkOptions, check_outputs, open_sinks, opened_alerts
+    from br2net.live.camera import BufferPolicy, CameraOptions, make_cameras
     from br2net.live.pipeline import Pipeline, PipelineOptions, parse_region
-    from br2net.live.sinks import AlertImages, Drawing, JsonLinesSink, Recorder, VideoSink, WindowSink
+    from br2net.live.sinks import Drawing
+    from br2net.live.web import WebOptions, WebPage
     from br2net.runtime.images import quiet_opencv
 
+    if host is not None and web is None:
+        raise InputError("--host is the address of the page; ask for the page with --web.")
+    page = None if web is None else WebOptions(host or "127.0.0.1", web, token or None)
+    sink_options = SinkOptions(show, record, jsonl, alert_images, page, recordings)
+    alert_options = AlertOptions(tuple(alert or ()), events, webhook, mqtt)
+    check_outputs(sources, sink_options, alert_options)
     policy = None if drop is None else BufferPolicy(drop.value)
-    refuse_sources(sources, record, jsonl, events)
-    refuse_mixed_outputs((record, jsonl, events), (alert_images, recordings if web is not None else None))
-    cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value))
+    code = None if fourcc is None else fourcc.value
+    cameras = make_cameras(sources, CameraOptions(policy, parse_size(size), fps, rotate, transport.value, fourcc=code))
     regions = tuple(parse_region(text) for text in region or ())
-    watch = WatchOptions(tuple(alert or ()), events, webhook, mqtt, web, host, token, recordings)
     waits = all(item.policy is BufferPolicy.WAIT for item in cameras)
     console = Console(stderr=True)
+    notice = partial(tell, console)
     with ExitStack() as stack:
-        stack.enter_context(quiet_opencv())  # what it remarks on a source is said here, once
-        stack.enter_context(warnings_told(partial(tell, console)))
-        alerts = make_alerts(watch, [item.name for item in regions], stack)
-        options = PipelineOptions(smooth, regions, alerts)
+        stack.enter_context(quiet_opencv())  # a source that fails is reported once, by this command
+        stack.enter_context(forward_warnings(notice))
+        alerts = stack.enter_context(opened_alerts(alert_options, regions))
+        pipeline_options = PipelineOptions(smooth, regions, alerts)
         detector = stack.enter_context(
             Detector.load(
                 model,
@@ -147,23 +160,11 @@ def camera(
             cv2.setNumThreads(1)
         for item in cameras:
             stack.callback(item.close)
-        pipeline = Pipeline(cameras, detector.backend, options, notice=partial(tell, console))
-        drawing = Drawing(peaking=peaking, regions=options.regions)
-        sinks: list[Sink] = []
-        if show:
-            sinks.append(WindowSink(drawing, pipeline.stop))
-        if record is not None:
-            sinks.append(VideoSink(record, drawing, rates_of(cameras)))
-        if jsonl is not None:
-            sinks.append(JsonLinesSink(jsonl))
-        if alert_images is not None:
-            sinks.append(AlertImages(alert_images, drawing))
-        if web is not None:
-            recorder = Recorder(recordings, drawing, rates_of(cameras))
-            page = make_page(watch, cameras, detector.backend, alerts, recorder)
-            stack.callback(page.close)
-            sinks += [recorder, page]
-            tell(console, f"watch at {page.url}" + (" with the token" if token else ""))
+        pipeline = Pipeline(cameras, detector.backend, pipeline_options, notice=notice)
+        sinks = open_sinks(sink_options, pipeline, Drawing(peaking=peaking, regions=regions), alerts)
+        for sink in sinks:
+            if isinstance(sink, WebPage):
+                notice(f"watch at {sink.url}" + (" with the token" if token else ""))
         if console.is_terminal:
             sinks.append(StatusLine(console, pipeline))
         with stopped_by_signals(pipeline.stop):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from br2net.live.alerts.events import AlertEvent, EventTarget, State
 from br2net.live.alerts.rules import AlertRule
 from br2net.live.pipeline.result import FrameResult
+from br2net.runtime.postprocessing import Wanted
 
 
 @dataclass
@@ -44,6 +45,8 @@ class AlertMonitor:
 
 class Alerts:
     """Judges results by the rules, and sends the events to every target. Owns the targets. An `AlertJudge`."""
+
+    wanted = Wanted.FRACTION  # regions need the map as well; the pipeline adds it for them
 
     def __init__(self, monitor: AlertMonitor, targets: Sequence[EventTarget] = ()) -> None:
         self.monitor = monitor

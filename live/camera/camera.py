@@ -1,22 +1,28 @@
-"""A source of frames that is read in a thread of its own."""
+"""A source of frames, read by a background thread."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from br2net.errors import Br2netError, CameraError
-from br2net.live.camera.buffer import BufferPolicy, FrameBuffer
-from br2net.live.camera.clock import SourceClock
-from br2net.live.camera.frame import CapturedFrame
-from br2net.live.camera.geometry import Geometry
-from br2net.live.camera.options import CameraOptions
-from br2net.live.camera.reader import FrameReader, open_reader
-from br2net.live.camera.skipping import AdaptiveSkip
-from br2net.live.camera.source import parse_source
+import cv2
+import numpy as np
 
+from br2net.errors import Br2netError, CameraError
+from br2net.live.buffer import Buffer, BufferPolicy
+from br2net.live.camera.capture import CaptureReader
+from br2net.live.camera.frame import CapturedFrame
+from br2net.live.camera.http import open_mjpeg
+from br2net.live.camera.options import CameraOptions
+from br2net.live.camera.reader import FrameReader, ImagesReader
+from br2net.live.camera.source import Source, SourceKind, parse_source
+from br2net.live.camera.timing import AdaptiveSkip, SourceClock
+from br2net.runtime.preprocessing import resize, to_bgr
+from br2net.types import Frame, PixelFormat
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 BUFFER_FRAMES = {BufferPolicy.DROP_OLDEST: 1, BufferPolicy.WAIT: 3}
 JOIN_SLACK_S = 1.0
 
@@ -32,7 +38,7 @@ class CameraStatistics:
         thinned: left out for the rate that was asked for.
         damaged: could not be decoded.
         reconnects: how often a lost source came back.
-        stride: every how many-th frame is taken now.
+        stride: every `stride`-th frame is taken now.
     """
 
     captured: int
@@ -47,7 +53,7 @@ class CameraStatistics:
 class Camera:
     """A device, stream, file, folder or pipeline as a source of frames.
 
-    Frames are captured in a thread of its own, which `close` joins. A live source that is lost is opened again, with
+    Frames are captured in a background thread, which `close` joins. A live source that is lost is opened again, with
     growing waits, until it is back.
 
     Attributes:
@@ -70,7 +76,7 @@ class Camera:
         Args:
             source: device number, `csi://0`, `v4l2:///dev/video0`, `rtsp://…`, `http://…` (MJPEG, or what FFmpeg reads), a
                 video file, a folder of images, or a GStreamer pipeline (`… ! …`).
-            options: size, rate, rotation, buffer policy, reconnection.
+            options: size, rate, rotation, format, buffer policy, reconnection.
             name: for people; the source's own if None.
 
         Raises:
@@ -84,7 +90,7 @@ class Camera:
         self._stop = threading.Event()
         self._listener: Callable[[], None] = lambda: None
         self._reader: FrameReader | None = None
-        self._buffer: FrameBuffer | None = None
+        self._buffer: Buffer[CapturedFrame] | None = None
         self._thread: threading.Thread | None = None
         self._error: Br2netError | None = None
         self._captured = self._thinned = self._skipped = self._reconnects = self._damaged_before = 0
@@ -100,11 +106,11 @@ class Camera:
         if self._stop.is_set():
             raise CameraError(f"{self.name} was closed; make a new Camera.")
         if self._thread is None:
-            reader = open_reader(self._source, self.options)
+            reader = _open_reader(self._source, self.options)
             self.policy = self._policy(reader.live)
             self.rate = min(filter(None, (reader.rate, self.options.fps)), default=0.0)
             self._reader = reader
-            self._buffer = FrameBuffer(BUFFER_FRAMES[self.policy], self.policy, lambda: self._listener())
+            self._buffer = Buffer(BUFFER_FRAMES[self.policy], self.policy, lambda: self._listener())
             self._thread = threading.Thread(target=self._capture, args=(self._buffer,), name=f"capture {self.name}")
             self._thread.daemon = True  # a driver that hangs must not keep the program from ending
             self._thread.start()
@@ -161,7 +167,7 @@ class Camera:
         """
         self._stop.set()
         if self._buffer is not None:
-            self._buffer.end(discard=True)
+            self._buffer.discard()
         reader, thread = self._reader, self._thread
         if reader is not None:
             reader.interrupt()
@@ -179,7 +185,7 @@ class Camera:
     def _policy(self, live: bool) -> BufferPolicy:
         return self.options.policy or (BufferPolicy.DROP_OLDEST if live else BufferPolicy.WAIT)
 
-    def _capture(self, buffer: FrameBuffer) -> None:
+    def _capture(self, buffer: Buffer[CapturedFrame]) -> None:
         """Body of the thread: deliver frames, and open a lost source again."""
         try:
             while (reader := self._reader) is not None:
@@ -197,10 +203,9 @@ class Camera:
                 self._reader = None
             buffer.end()
 
-    def _deliver(self, reader: FrameReader, buffer: FrameBuffer) -> None:
+    def _deliver(self, reader: FrameReader, buffer: Buffer[CapturedFrame]) -> None:
         """Hand frames over until the source ends or is lost."""
         clock = SourceClock(reader, self.options, paced=not reader.live and self.policy is BufferPolicy.DROP_OLDEST)
-        geometry = Geometry(self.options, reader.turned)
         adapts = self.options.skip and self.policy is BufferPolicy.DROP_OLDEST
         skip = AdaptiveSkip(time.perf_counter()) if adapts else None
         while not self._stop.is_set():
@@ -219,19 +224,21 @@ class Camera:
             if index % self._stride:
                 self._skipped += 1
                 continue
-            frame = reader.retrieve()
-            if frame is None:
+            data = reader.retrieve()
+            pixels = reader.pixels
+            if data is None:
                 continue
-            frame = geometry.apply(frame)
+            if not reader.turned and _is_to_be_shaped(self.options, pixels.size_of(data)):
+                data, pixels = _shaped(to_bgr(data, pixels), self.options), PixelFormat.BGR
             capture_ms = (time.perf_counter() - captured_at) * 1000.0
             dropped_before = buffer.dropped
-            if not buffer.put(CapturedFrame(self.name, index, timestamp, frame, captured_at, capture_ms)):
+            if not buffer.put(CapturedFrame(self.name, index, timestamp, data, captured_at, capture_ms, pixels)):
                 return
             if skip is not None and buffer.wanted:
                 self._stride = skip.update(buffer.dropped - dropped_before, time.perf_counter())
 
     def _open_again(self) -> FrameReader | None:
-        """Open the lost source again, with growing waits; None if the camera is closed meanwhile.
+        """Open the lost source again, with growing waits; None if the camera is closed while it waits.
 
         Raises:
             CameraError: if it stays away for longer than the options allow.
@@ -240,7 +247,7 @@ class Camera:
         wait_s = self.options.backoff_s
         while not self._stop.wait(wait_s):
             try:
-                reader = open_reader(self._source, self.options)
+                reader = _open_reader(self._source, self.options)
             except Br2netError as error:
                 give_up_s = self.options.give_up_s
                 if give_up_s is not None and time.monotonic() - lost_at >= give_up_s:
@@ -250,3 +257,35 @@ class Camera:
             self._reconnects += 1
             return reader
         return None
+
+
+def make_cameras(sources: Sequence[str | int | Path], options: CameraOptions | None = None) -> list[Camera]:
+    """Make a camera for each source; those of the same name get numbers, such as `video.mp4 #2`.
+
+    Raises:
+        CameraError: if a source is not understood.
+    """
+    cameras: list[Camera] = []
+    for source in sources:
+        item = Camera(source, options)
+        alike = sum(other.name == item.name or other.name.startswith(f"{item.name} #") for other in cameras)
+        cameras.append(Camera(source, options, name=f"{item.name} #{alike + 1}") if alike else item)
+    return cameras
+
+
+def _open_reader(source: Source, options: CameraOptions) -> FrameReader:
+    if source.kind is SourceKind.IMAGES:
+        return ImagesReader(source, options)
+    mjpeg = open_mjpeg(source, options) if source.kind is SourceKind.HTTP else None
+    return mjpeg or CaptureReader(source, options)
+
+
+def _is_to_be_shaped(options: CameraOptions, size: tuple[int, int]) -> bool:
+    return options.rotate != 0 or options.size not in (None, size)
+
+
+def _shaped(frame: Frame, options: CameraOptions) -> Frame:
+    """The frame `(H, W, 3)` at the size and rotation asked for."""
+    if options.size is not None:
+        frame = resize(frame, *options.size)
+    return np.asarray(cv2.rotate(frame, TURNS[options.rotate]), dtype=np.uint8) if options.rotate else frame

@@ -1,12 +1,11 @@
-"""HTTP sources: MJPEG is read here, as a camera serves it; anything else is FFmpeg's, through OpenCV."""
+"""MJPEG over HTTP, as network cameras serve it."""
 
 import http.client
+import os
 import socket
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from functools import partial
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import cv2
@@ -22,20 +21,17 @@ from br2net.types import Frame
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
-def open_http(source: Source, options: CameraOptions) -> FrameReader:
-    """Open an HTTP address: as MJPEG if the server says so, else as a stream or file that FFmpeg knows.
+def open_mjpeg(source: Source, options: CameraOptions) -> "MjpegReader | None":
+    """Open an HTTP address that serves MJPEG; None if it serves anything else, which is for FFmpeg.
 
     Raises:
-        CameraError: if the server does not answer, refuses, or sends nothing that can be read.
+        CameraError: if the server does not answer or refuses.
     """
-    connection = _Connection(source, options.timeout_s)
-    content_type = connection.response.headers.get_content_type()
-    if content_type == "multipart/x-mixed-replace":
-        return MjpegReader(connection)
-    connection.close()
-    from br2net.live.camera.capture import CaptureReader
-
-    return CaptureReader(source, options)
+    response = _request(source, options.timeout_s)
+    if response.headers.get_content_type() == "multipart/x-mixed-replace":
+        return MjpegReader(response)
+    response.close()
+    return None
 
 
 class MjpegReader(FrameReader):
@@ -43,17 +39,17 @@ class MjpegReader(FrameReader):
 
     live = True
 
-    def __init__(self, connection: "_Connection") -> None:
-        self._connection = connection
-        boundary = connection.response.headers.get_param("boundary")
-        self._parts = MultipartReader(connection.response, str(boundary or ""))
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self._response = response
+        self._socket = socket.socket(fileno=os.dup(response.fileno()))  # to shut it down from another thread
+        self._parts = MultipartReader(response, str(response.headers.get_param("boundary") or ""))
         self._jpeg = b""
 
     def grab(self) -> bool:
         """Receive the next image; False when the connection breaks or stalls."""
         try:
             part = self._parts.read()
-        except (OSError, http.client.HTTPException, ValueError, AttributeError):  # the last two: closed meanwhile
+        except (OSError, http.client.HTTPException, ValueError, AttributeError):  # the last two: closed by `close`
             return False
         self._jpeg = part or b""
         return part is not None
@@ -72,89 +68,36 @@ class MjpegReader(FrameReader):
 
     def interrupt(self) -> None:
         """Shut the connection down, so that waiting for data ends at once."""
-        self._connection.shut_down()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self.interrupt()
+        self._response.close()
+        self._socket.close()
 
 
-class _Connection:
-    """One answered GET request whose socket can be shut down from another thread."""
-
-    def __init__(self, source: Source, timeout_s: float) -> None:
-        self._socket: socket.socket | None = None
-        address = without_password(source.address)
-        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        parts = urlsplit(source.address)
-        if parts.username is not None:
-            passwords.add_password(None, address, unquote(parts.username), unquote(parts.password or ""))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),  # a camera is on one's own network
-            _HttpHandler(self._opened),
-            _HttpsHandler(self._opened),
-            urllib.request.HTTPBasicAuthHandler(passwords),
-            urllib.request.HTTPDigestAuthHandler(passwords),
-        )
-        try:
-            self.response: http.client.HTTPResponse = opener.open(address, timeout=timeout_s)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == 401:
-                raise CameraError(
-                    f"{source.name} wants a user name and password; write them as http://user:password@host/…."
-                ) from error
-            raise CameraError(f"{source.name} answers {error.code} {error.reason}.") from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
+def _request(source: Source, timeout_s: float) -> http.client.HTTPResponse:
+    address, parts = without_password(source.address), urlsplit(source.address)
+    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    if parts.username is not None:
+        passwords.add_password(None, address, unquote(parts.username), unquote(parts.password or ""))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),  # a camera is on one's own network
+        urllib.request.HTTPBasicAuthHandler(passwords),
+        urllib.request.HTTPDigestAuthHandler(passwords),
+    )
+    try:
+        response: http.client.HTTPResponse = opener.open(address, timeout=timeout_s)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 401:
             raise CameraError(
-                f"{source.name} cannot be reached: {getattr(reason, 'strerror', None) or reason}."
+                f"{source.name} wants a user name and password; write them as http://user:password@host/…."
             ) from error
-
-    def _opened(self, opened: socket.socket) -> None:
-        self._socket = opened
-
-    def shut_down(self) -> None:
-        """End reading and writing, also in another thread."""
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Free the socket."""
-        self.shut_down()
-        self.response.close()
-
-
-class _TellingHttp(http.client.HTTPConnection):
-    """Hands its socket to `opened` once connected."""
-
-    def __init__(self, *args: Any, opened: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._tell = opened
-
-    def connect(self) -> None:
-        super().connect()
-        self._tell(self.sock)
-
-
-class _TellingHttps(_TellingHttp, http.client.HTTPSConnection):
-    """The same over TLS."""
-
-
-class _HttpHandler(urllib.request.HTTPHandler):
-    def __init__(self, opened: Any) -> None:
-        super().__init__()
-        self._make = partial(_TellingHttp, opened=opened)
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._make, req)
-
-
-class _HttpsHandler(urllib.request.HTTPSHandler):
-    def __init__(self, opened: Any) -> None:
-        super().__init__()
-        self._make = partial(_TellingHttps, opened=opened)
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._make, req)
+        raise CameraError(f"{source.name} answers {error.code} {error.reason}.") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise CameraError(f"{source.name} cannot be reached: {getattr(reason, 'strerror', None) or reason}.") from error
+    return response

@@ -1,4 +1,4 @@
-"""Taking a `multipart/x-mixed-replace` body apart, as cameras write it."""
+"""Parts of a `multipart/x-mixed-replace` body, as cameras write it."""
 
 from typing import Protocol
 
@@ -11,14 +11,14 @@ class Body(Protocol):
     """What an HTTP response offers for reading."""
 
     def read1(self, n: int = -1, /) -> bytes:
-        """Give what has come, at most `n` bytes; empty at the end."""
+        """Return what has come, at most `n` bytes; empty at the end."""
         ...
 
 
 class MultipartReader:
-    """Gives the parts of a body one by one.
+    """Returns the parts of a body one by one.
 
-    A part that tells its length is taken by it; any other ends before the next boundary. Boundaries are recognised with
+    A part with a length in its headers has that length; any other ends before the next boundary. Boundaries are recognised with
     and without the two dashes that some servers write into the header by mistake.
     """
 
@@ -28,53 +28,47 @@ class MultipartReader:
         self._buffer = bytearray()
 
     def read(self) -> bytes | None:
-        """Give the next part, or None at the end.
+        """Return the next part, or None at the end.
 
         Raises:
             OSError: if the connection breaks.
             ValueError: if the body is no multipart.
         """
-        if self._find(self._boundary, 0) is None:
+        start = self._find(self._boundary)
+        if start is None:
             return None
-        length = self._read_headers()
+        self._cut(start)
+        length = None
+        while line := self._line():  # the boundary itself, then headers
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length" and value.strip().isdigit():
+                length = int(value)
+        if line is None:
+            return None
         if length is None:
-            end = self._find(b"\r\n" + self._boundary, 0)
+            end = self._find(b"\r\n" + self._boundary)
             return None if end is None else self._cut(end)
+        if length > LARGEST_PART_BYTES:
+            raise ValueError(f"a part of {length} bytes")
         while len(self._buffer) < length:
             if not self._fill():
                 return None
         return self._cut(length)
 
-    def _read_headers(self) -> int | None:
-        """Pass over the boundary and the header lines after it; give the length they tell, if they do."""
-        length = None
-        start = self._find(self._boundary, 0)
-        del self._buffer[: start or 0]
-        while True:
-            end = self._find(b"\n", 0, LARGEST_LINE_BYTES)
-            if end is None:
-                return None
-            line = bytes(self._cut(end + 1)).strip()
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length" and value.strip().isdigit():
-                length = int(value)
-            if not line:
-                break
-        if length is not None and length > LARGEST_PART_BYTES:
-            raise ValueError(f"a part of {length} bytes")
-        return length
+    def _line(self) -> bytes | None:
+        end = self._find(b"\n", LARGEST_LINE_BYTES)
+        return None if end is None else self._cut(end + 1).strip()
 
-    def _find(self, mark: bytes, start: int, limit: int = LARGEST_PART_BYTES) -> int | None:
+    def _find(self, mark: bytes, limit: int = LARGEST_PART_BYTES) -> int | None:
         """Position of `mark`, reading on until it is there; None at the end of the body."""
-        while True:
-            position = self._buffer.find(mark, start)
-            if position >= 0:
-                return position
+        start = 0
+        while (position := self._buffer.find(mark, start)) < 0:
             start = max(0, len(self._buffer) - len(mark) + 1)
             if len(self._buffer) > limit:
                 raise ValueError("a part without an end")
             if not self._fill():
                 return None
+        return position
 
     def _fill(self) -> bool:
         data = self._body.read1(CHUNK_BYTES)

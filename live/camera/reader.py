@@ -1,34 +1,40 @@
-"""The interface of what reads one source, and the choice of it."""
+"""Frame reader interface, and the reader of image folders."""
 
 from abc import ABC, abstractmethod
 
+from br2net.errors import CameraError, ImageError, InputError
 from br2net.live.camera.options import CameraOptions
-from br2net.live.camera.source import Source, SourceKind
-from br2net.types import Frame
+from br2net.live.camera.source import Source
+from br2net.runtime.images import list_images, read_image
+from br2net.types import Frame, PixelFormat
+
+IMAGES_RATE = 10.0  # frames a second at which images of a folder follow each other by default
 
 
 class FrameReader(ABC):
     """Reads one opened source. One thread uses it; `interrupt` alone may be called from another.
 
     Attributes:
-        live: whether the source goes on by itself; when such a one ends, it was lost and is opened again.
+        live: whether the source continues without being read; when such a source ends, it was lost and is opened again.
         rate: frames a second that the source says it has; 0 where it does not say.
-        turned: whether the source sizes and turns its frames by itself, as a CSI camera's pipeline does.
+        turned: whether the source sizes and turns its frames itself, such as a CSI camera's pipeline.
         damaged: frames so far that could not be decoded.
+        pixels: pixel format of the frame retrieved last.
     """
 
     live: bool
     rate: float = 0.0
     turned: bool = False
     damaged: int = 0
+    pixels: PixelFormat = PixelFormat.BGR
 
     @abstractmethod
     def grab(self) -> bool:
-        """Move on to the next frame, waiting for it; False at the end, or when the source is lost."""
+        """Wait for the next frame; False at the end, or when the source is lost."""
 
     @abstractmethod
     def retrieve(self) -> Frame | None:
-        """Decode the frame grabbed last: uint8 `(H, W, 3)` BGR, the caller's own; None if it is damaged."""
+        """Decode the frame grabbed last: uint8 in the layout `pixels`, the caller's own; None if it is damaged."""
 
     @abstractmethod
     def close(self) -> None:
@@ -38,22 +44,32 @@ class FrameReader(ABC):
         """Make a `grab` that waits in another thread return soon."""
 
 
-def open_reader(source: Source, options: CameraOptions) -> FrameReader:
-    """Open a source.
+class ImagesReader(FrameReader):
+    """The images of a folder or a pattern, by name; a damaged one is counted and left out."""
 
-    Raises:
-        CameraError: if it cannot be opened.
-        ImageError: if a folder of images cannot be read.
-        MissingDependencyError: if this OpenCV cannot read such sources.
-    """
-    if source.kind is SourceKind.IMAGES:
-        from br2net.live.camera.images import ImagesReader
+    live = False
 
-        return ImagesReader(source, options)
-    if source.kind is SourceKind.HTTP:
-        from br2net.live.camera.http import open_http
+    def __init__(self, source: Source, options: CameraOptions) -> None:
+        try:
+            self._paths = list_images([source.address])
+        except InputError as error:
+            raise CameraError(str(error)) from error
+        self._next = 0
+        self.rate = options.fps or IMAGES_RATE
 
-        return open_http(source, options)
-    from br2net.live.camera.capture import CaptureReader
+    def grab(self) -> bool:
+        """Move to the next image."""
+        self._next += 1
+        return self._next <= len(self._paths)
 
-    return CaptureReader(source, options)
+    def retrieve(self) -> Frame | None:
+        """Read the image."""
+        try:
+            return read_image(self._paths[self._next - 1])
+        except ImageError:
+            self.damaged += 1
+            return None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+        self._next = len(self._paths)

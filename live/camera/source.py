@@ -34,8 +34,8 @@ class Source:
         kind: how it is read.
         address: what the reader opens: a number, a path, an address or a pipeline.
         name: for people, without user name and password.
-        live: whether it goes on by itself, so that frames which nobody takes are lost. An HTTP address may turn out to be
-            a file; its reader knows.
+        live: whether frames come without being asked for, so that those which nobody takes are lost. An HTTP address
+            may turn out to be a file; its reader knows.
     """
 
     kind: SourceKind
@@ -56,7 +56,7 @@ def parse_source(source: str | int | Path) -> Source:
     if text.isdecimal():
         return Source(SourceKind.DEVICE, text, f"camera {int(text)}", True)
     if " ! " in text:
-        return Source(SourceKind.GSTREAMER, text, _pipeline_name(text), FINITE_ELEMENTS.search(text) is None)
+        return Source(SourceKind.GSTREAMER, text, text.split()[0], FINITE_ELEMENTS.search(text) is None)
     scheme, separator, rest = text.partition("://")
     if separator and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         return _parse_address(scheme.lower(), rest, text)
@@ -109,7 +109,3 @@ def without_password(address: str) -> str:
     except ValueError:
         return re.sub(r"//[^/@]*@", "//", address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _pipeline_name(text: str) -> str:
-    return text.split("!")[0].split()[0]

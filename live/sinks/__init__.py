@@ -1,9 +1,8 @@
-"""Where results go: files, a window, whatever has `write` and `close`."""
+"""Sinks of results: files, a window, pictures of alerts."""
 
-from br2net.live.sinks.drawing import Drawing
-from br2net.live.sinks.images import AlertImages
+from br2net.live.pipeline import Sink
+from br2net.live.sinks.drawing import AlertImages, Drawing
 from br2net.live.sinks.jsonl import JsonLinesSink
-from br2net.live.sinks.sink import Sink
 from br2net.live.sinks.video import Recorder, VideoSink
 from br2net.live.sinks.window import WindowSink
 

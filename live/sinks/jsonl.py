@@ -8,7 +8,8 @@ from typing import Any
 
 from br2net.errors import SinkError
 from br2net.files import cannot_write
-from br2net.live.pipeline.result import FrameResult
+from br2net.live.pipeline import FrameResult
+from br2net.runtime.postprocessing import Wanted
 
 
 def result_facts(result: FrameResult) -> dict[str, Any]:
@@ -38,6 +39,8 @@ class JsonLinesSink:
 
     A file that is there is begun anew.
     """
+
+    wanted = Wanted.FRACTION
 
     def __init__(self, path: Path) -> None:
         """Open the file.

@@ -7,22 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from br2net.errors import InputError, SinkError
-from br2net.live.pipeline.result import FrameResult
+from br2net.live.pipeline import FrameResult
 from br2net.live.sinks.drawing import Drawing
 from br2net.live.sinks.video_file import VideoFile, check_video_path
 
 Rates = Callable[[str], float]
 
 
-def _unknown(camera: str) -> float:
-    return 0.0
-
-
 class VideoSink:
     """Records what is drawn of each camera: the first one's into `path`, that of others into `<stem>-2` and so on."""
 
-    def __init__(self, path: Path, drawing: Drawing | None = None, rates: Rates = _unknown) -> None:
-        """Record into `path` (.mp4, or .mkv which is readable also when the machine dies meanwhile).
+    def __init__(self, path: Path, drawing: Drawing | None = None, rates: Rates = lambda camera: 0.0) -> None:
+        """Record into `path` (.mp4, or .mkv, which stays readable when the machine dies while recording).
 
         Args:
             path: of the video.
@@ -35,6 +31,7 @@ class VideoSink:
         check_video_path(path)
         self._path = path
         self._drawing = drawing or Drawing()
+        self.wanted = self._drawing.wanted
         self._rates = rates
         self._files: dict[str, VideoFile] = {}
 
@@ -48,9 +45,8 @@ class VideoSink:
         if file is None:
             number = len(self._files) + 1
             path = self._path if number == 1 else self._path.with_stem(f"{self._path.stem}-{number}")
-            height, width = result.map.shape
             try:
-                file = VideoFile(path, self._rates(result.camera), width, height)
+                file = VideoFile(path, self._rates(result.camera), *result.captured.size)
             except InputError as error:
                 raise SinkError(str(error)) from error
             self._files[result.camera] = file
@@ -76,50 +72,46 @@ class Recorder:
     """A sink that records between `start` and `stop`, which any thread may call.
 
     Attributes:
+        recording: the file that is being recorded, or None.
         failure: why the last recording ended by itself, in a sentence; None if it did not.
     """
 
-    def __init__(self, folder: Path, drawing: Drawing | None = None, rates: Rates = _unknown) -> None:
+    def __init__(self, folder: Path, drawing: Drawing | None = None, rates: Rates = lambda camera: 0.0) -> None:
         """Record into files of `folder`, named by the time at which they begin: `br2net-20260131-235959.mp4`."""
         self._folder = folder
         self._drawing = drawing
         self._rates = rates
         self._lock = threading.Lock()
         self._video: VideoSink | None = None
-        self._path: Path | None = None
+        self.recording: Path | None = None
         self.failure: str | None = None
 
-    @property
-    def recording(self) -> Path | None:
-        """The file that is being recorded, or None."""
-        return self._path
-
     def start(self) -> Path:
-        """Begin a recording, or go on with the one that is on; gives its path.
+        """Begin a recording, or keep the one that is on; return its path.
 
         Raises:
             InputError: if nothing can be written there.
         """
         with self._lock:
-            if self._path is None:
+            if self.recording is None:
                 stem = time.strftime("br2net-%Y%m%d-%H%M%S")
                 path, number = self._folder / f"{stem}.mp4", 1
                 while path.exists():
                     number += 1
                     path = self._folder / f"{stem}-{number}.mp4"
                 self._video = VideoSink(path, self._drawing, self._rates)
-                self._path, self.failure = path, None
-            return self._path
+                self.recording, self.failure = path, None
+            return self.recording
 
     def stop(self) -> Path | None:
-        """Finish the recording; gives its path, or None if none was on.
+        """Finish the recording; return its path, or None if none was on.
 
         Raises:
             SinkError: if it could not be finished.
         """
         with self._lock:
-            video, path = self._video, self._path
-            self._video = self._path = None
+            video, path = self._video, self.recording
+            self._video = self.recording = None
             if video is not None:
                 video.close()
             return path
@@ -135,7 +127,7 @@ class Recorder:
                 self.failure = str(error)
                 with suppress(SinkError):  # the first sentence says enough
                     self._video.close()
-                self._video = self._path = None
+                self._video = self.recording = None
 
     def close(self) -> None:
         """Finish the recording that is on."""

@@ -1,7 +1,6 @@
 """One video file that plays in real time, whatever the rate at which frames come."""
 
 import os
-import struct
 from contextlib import ExitStack, suppress
 from math import floor
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from br2net.errors import InputError, SinkError
-from br2net.files import cannot_write, written_whole
+from br2net.errors import CameraError, InputError, SinkError
+from br2net.files import check_writable, written_whole
+from br2net.live.camera import open_video
 from br2net.runtime.images import quiet_opencv
 from br2net.types import Frame
 
@@ -80,9 +80,12 @@ class VideoFile:
         if self._frames == 0:
             self._give_up()
             return
-        if self.path.suffix.lower() == ".mp4" and not _has_index(self._temporary):
+        try:
+            with open_video(self._temporary):  # an MP4 without its index is not readable
+                pass
+        except CameraError as error:
             self._give_up()
-            raise SinkError(f"{self.path} could not be finished, and was removed: the disk is full.")
+            raise SinkError(f"{self.path} could not be finished, and was removed: the disk is full.") from error
         try:
             self._stack.close()
         except InputError as error:
@@ -124,24 +127,4 @@ def check_video_path(path: Path) -> None:
         raise InputError(f"A recording is a .mp4 or a .mkv file; {path} is neither.")
     if path.is_dir():
         raise InputError(f"{path} is a folder.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"Cannot write {path}: the folder is not writable.")
-
-
-def _has_index(path: Path) -> bool:
-    """Whether an MP4 has its box `moov`, without which no player reads it (ISO/IEC 14496-12, 4.2)."""
-    with path.open("rb") as file:
-        while len(header := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", header)
-            if kind == b"moov":
-                return True
-            if length == 1:
-                length = struct.unpack(">Q", file.read(8).rjust(8, b"\0"))[0] - 8
-            if length < 8:
-                return False
-            file.seek(length - 8, os.SEEK_CUR)
-    return False
+    check_writable(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from br2net.errors import InputError, SinkError
-from br2net.live.pipeline.result import FrameResult
+from br2net.live.pipeline import FrameResult
 from br2net.live.sinks.drawing import Drawing, write_text
 
 FONTS = Path("/usr/share/fonts/truetype/dejavu")
@@ -16,7 +16,7 @@ QUIT_KEYS = (ord("q"), 27)  # 27: Escape
 
 
 class WindowSink:
-    """Shows what is drawn of each camera in a window of its own. Of the main thread, as desktops want it."""
+    """Shows what is drawn, one window for each camera. For the main thread, as desktops require."""
 
     def __init__(self, drawing: Drawing, quit_asked: Callable[[], None]) -> None:
         """Show drawings; `quit_asked` is called when q or Escape is pressed or a window is closed.
@@ -29,7 +29,7 @@ class WindowSink:
         ):
             raise InputError("There is no desktop to show a window on; leave out --show, or set DISPLAY.")
         _find_fonts()
-        self._drawing = drawing
+        self._drawing, self.wanted = drawing, drawing.wanted
         self._quit_asked = quit_asked
         self._names: set[str] = set()
 

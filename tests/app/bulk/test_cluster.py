@@ -141,7 +141,7 @@ def test_an_image_that_kills_its_worker_becomes_a_row_with_an_error(pictures: Pa
     with closing(Deadly(choice, BulkOptions())) as worker:
         while len(rows) < 5:
             try:
-                for result in run_carefully(worker, chunk, attempts):
+                for result in run_carefully(worker, chunk, attempts.begin, attempts.end):
                     rows |= {row.image: row for row in result.rows}
             except SystemExit:
                 deaths += 1

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from br2net.cli.live import make_cameras, stopped_by_signals
+from br2net.cli.status import stopped_by_signals
 from br2net.detector import Detector
-from br2net.live.camera import Camera, CameraOptions
+from br2net.live.camera import Camera, CameraOptions, make_cameras
 from tests.app.cli.conftest import Command
 from tests.mjpeg_server import MjpegServer, encode
 
@@ -87,6 +87,7 @@ def test_the_summary_for_people_tells_frames_and_latency(br2net: Command, video:
         ["0", "--rotate", "45"],
         ["0", "--region", "face"],
         ["0", "--smooth", "-1"],
+        ["0", "--fourcc", "H264"],
         ["97"],
         ["rtsp://127.0.0.1:9/"],
     ],

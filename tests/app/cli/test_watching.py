@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 from websockets.sync.client import connect
 
-from br2net.cli.watching import PortAfterWeb
+from br2net.cli.camera import PortAfterWeb
 from tests.app.cli.conftest import Command
 from tests.mjpeg_server import MjpegServer, encode
 
@@ -70,9 +70,9 @@ def test_web_may_stand_alone_or_name_a_port(arguments: list[str], expected: tupl
     [
         (["--alert", "blurred >> 1"], "cannot be read"),
         (["--alert", "blurred[door] > 0.5"], "'door'"),
-        (["--webhook", "http://127.0.0.1/"], "--webhook tells of alerts"),
-        (["--mqtt", "mqtt://127.0.0.1"], "--mqtt tells of alerts"),
-        (["--events", "e.jsonl"], "--events tells of alerts"),
+        (["--webhook", "http://127.0.0.1/"], "webhook needs an alert"),
+        (["--mqtt", "mqtt://127.0.0.1"], "mqtt needs an alert"),
+        (["--events", "e.jsonl"], "events needs an alert"),
         (["--alert", "blurred > 0.5", "--webhook", "nowhere"], "The address of a webhook must"),
         (["--alert", "blurred > 0.5", "--mqtt", "nowhere"], "The address of a broker must"),
         (["--host", "0.0.0.0"], "--web"),

@@ -3,41 +3,31 @@
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from br2net.live.alerts import AlertEvent
-from br2net.live.pipeline.result import FrameResult, StageTimes
+from br2net.live.pipeline import FrameResult
+from tests.live.results import frame_result
 
 ResultMaker = Callable[..., FrameResult]
 EventMaker = Callable[..., AlertEvent]
 
-PLAIN = FrameResult(
-    camera="bench",
-    index=0,
-    timestamp=1_700_000_000.0,
-    frame=np.zeros((4, 6, 3), np.uint8),
-    map=np.zeros((4, 6), np.float32),
-    blurred_fraction=0.0,
-    regions={},
-    sharpness=0.0,
-    latency_ms=12.0,
-    stages=StageTimes(1.0, 2.0, 8.0, 1.0),
-)
+
+def result_at(seconds: float = 0.0, **fields: Any) -> FrameResult:
+    """A result at `seconds` after the first, with the given fields."""
+    frame, blur = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32)
+    values = {"camera": "bench", "blurred_fraction": 0.0, "sharpness": 0.0} | fields
+    return frame_result(frame, blur, index=round(seconds * 10), timestamp=1_700_000_000.0 + seconds, **values)
 
 
 @pytest.fixture
 def make_result() -> ResultMaker:
     """Makes a result at `seconds` after the first, with the given fields."""
-
-    def make(seconds: float = 0.0, **fields: object) -> FrameResult:
-        index = round(seconds * 10)
-        return replace(PLAIN, timestamp=PLAIN.timestamp + seconds, index=index, **fields)  # type: ignore[arg-type]
-
-    return make
+    return result_at
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from br2net.errors import InputError
 from br2net.live.alerts import AlertMonitor, Alerts, EventLog, parse_rule, parse_rules
-from tests.live.alerts.conftest import PLAIN, EventMaker, ResultMaker
+from tests.live.alerts.conftest import EventMaker, ResultMaker, result_at
 
 
 def edges(monitor: AlertMonitor, make_result: ResultMaker, values: list[float]) -> list[tuple[int, str]]:
@@ -93,12 +93,10 @@ def test_a_sharpness_that_is_not_a_number_sets_nothing_off(make_result: ResultMa
 
 @given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 8))
 def test_events_alternate_and_come_only_after_the_time(values: list[float], frames: int) -> None:
-    from dataclasses import replace
-
     monitor = AlertMonitor([parse_rule(f"blurred > 0.6 for {frames * 100}ms until 0.4")])
     state = "off"
     for index, value in enumerate(values):
-        result = replace(PLAIN, timestamp=1000 + index / 10, index=index, blurred_fraction=value)
+        result = result_at(index / 10, blurred_fraction=value)
         for event in monitor.update(result):
             assert event.state != state
             state = event.state

@@ -1,4 +1,4 @@
-from br2net.live.camera.skipping import FIRST_QUIET_S, WINDOW_FRAMES, AdaptiveSkip
+from br2net.live.camera.timing import FIRST_QUIET_S, WINDOW_FRAMES, AdaptiveSkip
 
 
 def offer(skip: AdaptiveSkip, frames: int, dropped_each: int, now: float, step: float = 1.0 / 30.0) -> float:

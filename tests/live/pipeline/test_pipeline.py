@@ -54,9 +54,9 @@ def test_every_frame_of_a_folder_comes_in_order_with_its_own_map(make_folder: Fo
 
 def test_a_batch_that_overtakes_another_waits_for_it(make_folder: FolderMaker) -> None:
     class Overtaking(FakeBackend):
-        def _run(self, batch: np.ndarray) -> np.ndarray:
+        def infer(self, batch: np.ndarray) -> np.ndarray:
             first = batch.any() and round(float(batch.mean()) * 255.0) == 10
-            maps = super()._run(batch)
+            maps = super().infer(batch)
             if first:
                 assert self.overtaken.wait(20.0)
             elif batch.any():

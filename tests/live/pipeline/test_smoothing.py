@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from br2net.live.pipeline.smoothing import Smoother
+from br2net.live.pipeline.stages import Smoother
 
 
 def test_after_one_time_constant_a_step_has_come_through_by_63_percent_at_any_rate() -> None:

@@ -3,7 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from br2net.live.pipeline import FrameResult, StageTimes
+from br2net.live.pipeline import FrameResult
+from tests.live.results import frame_result
 
 ResultMaker = Callable[..., FrameResult]
 
@@ -25,9 +26,16 @@ def make_result() -> ResultMaker:
         blur = np.zeros((height, width), np.float32)
         blur[:, : width // 2] = 1.0
         frame = np.full((height, width, 3), level, np.uint8)
-        times = StageTimes(1.0, 2.0, 3.0, 4.0)
         regions = regions or {}
-        scores = dict.fromkeys(regions, 0.25)
-        return FrameResult(camera, index, timestamp, frame, blur, 0.5, regions, 0.125, 12.3456, times, alerts, scores)
+        return frame_result(
+            frame,
+            blur,
+            camera=camera,
+            index=index,
+            timestamp=timestamp,
+            alerts=alerts,
+            regions=regions,
+            region_sharpness=dict.fromkeys(regions, 0.25),
+        )
 
     return make

@@ -157,6 +157,31 @@ def test_a_disk_that_fills_up_ends_the_recording_which_stays_playable(tiny_disk:
     assert len(read_video(tiny_disk / "x.mp4")) == written > 0
 
 
+def test_a_video_whose_index_was_not_written_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = cv2.VideoWriter
+
+    class Cut:
+        """A writer whose file ends before its index, as on a disk that is full at that moment."""
+
+        fourcc = staticmethod(real.fourcc)
+
+        def __init__(self, path: str, *arguments: object) -> None:
+            self._path, self._writer = Path(path), real(path, *arguments)
+            self.isOpened, self.write = self._writer.isOpened, self._writer.write
+
+        def release(self) -> None:
+            self._writer.release()
+            data = self._path.read_bytes()
+            self._path.write_bytes(data[: data.rindex(b"moov") - 4])
+
+    monkeypatch.setattr(cv2, "VideoWriter", Cut)
+    file = VideoFile(tmp_path / "x.mp4", 25.0, 64, 48)
+    file.write(np.full((48, 64, 3), 90, np.uint8), 0.0)
+    with pytest.raises(SinkError, match="could not be finished"):
+        file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_recorder_tells_why_its_recording_ended_and_can_start_again(
     tiny_disk: Path, make_result: ResultMaker
 ) -> None:

@@ -17,6 +17,7 @@ from br2net.errors import SinkError
 from br2net.live.alerts import Alerts
 from br2net.live.pipeline.result import FrameResult, StageTimes
 from br2net.live.web import PageInfo, WebOptions, WebPage
+from tests.live.results import frame_result
 from tests.live.web.browser import Browser, chromium, find_chromium
 
 PageMaker = Callable[..., WebPage]
@@ -50,18 +51,15 @@ def result(index: int = 0, camera: str = "bench", **fields: Any) -> FrameResult:
     """A grey frame, 96x64, whose map has three vertical bands of the given `LEVELS`."""
     bands = np.repeat(np.float32(LEVELS), 32)[None].repeat(64, axis=0)
     values: dict[str, Any] = {
-        "camera": camera,
-        "index": index,
-        "timestamp": time.time(),
         "frame": np.full((64, 96, 3), 128, np.uint8),
         "map": bands,
+        "timestamp": time.time(),
         "blurred_fraction": 1 / 3,
-        "regions": {},
         "sharpness": 12.5,
         "latency_ms": 30.0,
         "stages": StageTimes(2.0, 3.0, 15.0, 4.0),
     }
-    return FrameResult(**(values | fields))
+    return frame_result(camera=camera, index=index, **(values | fields))
 
 
 def judged(alerts: Alerts, shown: FrameResult) -> FrameResult:

@@ -1,18 +1,17 @@
-"""Taking the frames that are ready from several cameras at once."""
+"""Frames of several cameras as one batch."""
 
 import threading
 from collections.abc import Callable, Sequence
 
 from br2net.errors import CameraError
-from br2net.live.camera.camera import Camera
-from br2net.live.camera.frame import CapturedFrame
+from br2net.live.camera import Camera, CapturedFrame
 
 
-class Gatherer:
-    """Gives what is ready now: one frame of each camera that has one, and waits only when none has."""
+class Batcher:
+    """Takes what is ready now: one frame of each camera that has one; waits only when none has."""
 
     def __init__(self, cameras: Sequence[Camera], notice: Callable[[str], None]) -> None:
-        """Take from open cameras; `notice` is told of one that is lost for good while others go on."""
+        """Take from open cameras; `notice` is called when one of several is lost for good."""
         self._cameras = list(cameras)
         self._notice = notice
         self._ready = threading.Event()
@@ -22,18 +21,18 @@ class Gatherer:
             camera.listen(self._ready.set)
 
     def stop(self) -> None:
-        """Make `gather` give nothing more, also in a thread that waits in it."""
+        """Make `next_batch` return nothing more, also in a thread that waits in it."""
         self._stopped = True
         self._ready.set()
 
-    def gather(self, most: int) -> list[CapturedFrame]:
+    def next_batch(self, most: int) -> list[CapturedFrame]:
         """Take at most `most` frames, of as many cameras; empty at the end.
 
         Raises:
             CameraError: at the end, if the last camera was lost for good.
         """
         while self._cameras and not self._stopped:
-            self._ready.clear()  # before looking: a frame that comes meanwhile sets it again
+            self._ready.clear()  # before looking, so that a frame that comes after that sets it again
             frames = self._take(most)
             if frames:
                 return frames
@@ -48,25 +47,17 @@ class Gatherer:
         for camera in list(self._cameras):
             if len(frames) == most:
                 break
+            frame, self._last_error = None, None
             try:
                 frame = camera.take()
             except CameraError as error:
-                self._lose(camera, error)
+                self._last_error = error
+            if frame is None and not camera.exhausted:
                 continue
+            self._cameras.remove(camera)
             if frame is not None:
                 frames.append(frame)
-                self._last_in_turn(camera)
-            elif camera.exhausted:
-                self._lose(camera, None)
+                self._cameras.append(camera)  # every camera has its turn, also when there are more than `most`
+            elif self._last_error is not None and self._cameras:
+                self._notice(str(self._last_error))
         return frames
-
-    def _last_in_turn(self, camera: Camera) -> None:
-        """So that with more cameras than frames in a batch each comes to its turn."""
-        self._cameras.remove(camera)
-        self._cameras.append(camera)
-
-    def _lose(self, camera: Camera, error: CameraError | None) -> None:
-        self._cameras.remove(camera)
-        self._last_error = error
-        if error is not None and self._cameras:
-            self._notice(str(error))
