@@ -1,5 +1,6 @@
 """The one road from frames to maps: a backend gives requests, and each takes a batch through prepare, run and finish."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -9,7 +10,8 @@ from types import TracebackType
 
 import numpy as np
 
-from br2net.errors import BackendError, InputError
+from br2net.errors import BackendError, InputError, OutOfMemoryError
+from br2net.log import warn_once
 from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.postprocessing import DEFAULT_OPACITY, Outputs, Wanted, postprocess
 from br2net.runtime.preprocessing import preprocess
@@ -18,6 +20,7 @@ from br2net.types import Batch, Frame, PixelFormat
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 LARGEST_BATCH = 8  # of a model that takes any number of images: more gain nothing on a CPU
 KEPT_BATCH_SIZES = 4  # batch sizes whose idle requests are kept
+_log = logging.getLogger(__name__)
 CLOSED = "The model is closed; load it again."
 
 
@@ -234,7 +237,7 @@ class Backend(ABC):
 
     def __init__(self) -> None:
         self._idle: dict[int, list[Request]] = {}  # by batch size, the latest used last
-        self._made: dict[int, int] = {}
+        self._in_use: set[Request] = set()
         self._closed = False
         self._changed = threading.Condition()
 
@@ -254,27 +257,41 @@ class Backend(ABC):
         return self.fixed_batch or frames
 
     def request(self, frames: int = 1) -> Request:
-        """Return an idle request for up to `frames` frames; wait for one if `max_requests` are in use.
+        """Return an idle request for up to `frames` frames; wait for one if no other can be made.
 
         Raises:
             InputError: if one request cannot take that many frames.
-            BackendError: if the backend is closed, or has no memory for another request.
+            BackendError: if the backend is closed, or has no memory for a first request.
         """
+        with self._changed:
+            while (request := self.try_request(frames)) is None:
+                self._changed.wait()
+            return request
+
+    def try_request(self, frames: int = 1) -> Request | None:
+        """Return an idle or a new request, as `request` does, and None instead of waiting."""
         batch = self.batch_size(frames)
         with self._changed:
-            while True:
-                if self._closed:
-                    raise BackendError(CLOSED)
-                idle = self._idle.pop(batch, [])
-                self._idle[batch] = idle
-                if idle:
-                    return idle.pop()
-                if self._made.get(batch, 0) < self.max_requests:
-                    self._forget_sizes()
-                    request = self._new_request(batch)
-                    self._made[batch] = self._made.get(batch, 0) + 1
-                    return request
-                self._changed.wait()
+            if self._closed:
+                raise BackendError(CLOSED)
+            idle = self._idle.pop(batch, [])
+            self._idle[batch] = idle
+            in_use = sum(request.batch == batch for request in self._in_use)
+            if not idle and in_use < self.max_requests:
+                self._forget_sizes()
+                try:
+                    idle.append(self._new_request(batch))
+                except OutOfMemoryError as error:
+                    if not in_use:
+                        raise
+                    self.max_requests = in_use
+                    warn_once(
+                        _log, f"There is no memory for {in_use + 1} batches in flight, only for {in_use} ({error})"
+                    )
+            if not idle:
+                return None
+            self._in_use.add(idle[-1])
+            return idle.pop()
 
     @abstractmethod
     def _new_request(self, batch: int) -> Request:
@@ -283,33 +300,47 @@ class Backend(ABC):
     def _forget_size(self, batch: int) -> None:  # noqa: B027  # most backends keep nothing for a batch size
         """Free what is kept for a batch size; no request of it is left."""
 
+    def _free(self) -> None:  # noqa: B027  # a backend may have nothing but its requests
+        """Free the model; called once, when the backend is closed and no request is in use any more."""
+
     def _take_back(self, request: Request) -> None:
         with self._changed:
+            if request not in self._in_use:
+                return
+            self._in_use.remove(request)
             if self._closed:
                 request.close()
+                self._free_unused()
             else:
                 self._idle.setdefault(request.batch, []).append(request)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _forget_sizes(self) -> None:
         """Close the least recently used batch sizes beyond `KEPT_BATCH_SIZES` that have no request in use."""
-        for batch in [size for size in self._idle if self._made.get(size, 0) == len(self._idle[size])]:
-            if len(self._made) < KEPT_BATCH_SIZES:
+        in_use = {request.batch for request in self._in_use}
+        for batch in [size for size, idle in self._idle.items() if idle and size not in in_use]:
+            if len(in_use | {size for size, idle in self._idle.items() if idle}) < KEPT_BATCH_SIZES:
                 break
-            if self._made.pop(batch, 0):
-                for request in self._idle.pop(batch):
-                    request.close()
-                self._forget_size(batch)
+            for request in self._idle.pop(batch):
+                request.close()
+            self._forget_size(batch)
 
     def close(self) -> None:
-        """Free the model and all idle requests; those in use are freed when they are released. Idempotent."""
+        """Free the model and all requests; requests in use, and the model with them, when they are released. Idempotent."""
         with self._changed:
+            if self._closed:
+                return
             self._closed = True
             for requests in self._idle.values():
                 for request in requests:
                     request.close()
             self._idle.clear()
+            self._free_unused()
             self._changed.notify_all()
+
+    def _free_unused(self) -> None:
+        if not self._in_use:
+            self._free()
 
     def __enter__(self) -> "Backend":
         return self
@@ -348,14 +379,22 @@ def detect(
         with in_flight.popleft() as oldest:
             results.extend(oldest.finish(wanted, opacity=opacity))
 
+    def next_request(size: int) -> Request:
+        while in_flight:  # never wait for a request while holding one
+            if (request := backend.try_request(size)) is not None:
+                return request
+            finish_oldest()
+        return backend.request(size)
+
     try:
         for start in range(0, len(frames), backend.largest_batch):
             part = frames[start : start + backend.largest_batch]
             if len(in_flight) == backend.depth:
                 finish_oldest()
-            in_flight.append(backend.request(len(part)))
-            in_flight[-1].prepare(part, pixels)
-            in_flight[-1].run()
+            request = next_request(len(part))
+            in_flight.append(request)
+            request.prepare(part, pixels)
+            request.run()
         while in_flight:
             finish_oldest()
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 
 from br2net.runtime.cuda.interface import KernelArgument, Stream
 
-from ..cuda.host_memory import HostMemoryCuda, Memory, Operation, Thing
+from ..cuda.host_memory import HostMemoryCuda, Memory, Operation, Thing, one_at_a_time
 from ..cuda.ordering import RuleBroken
 
 SOURCE = Path(__file__).with_name("emulation")
@@ -46,6 +46,7 @@ class EmulatedModule(Thing):
         super().__init__(cuda)
         self.library = cuda.library
 
+    @one_at_a_time
     def launch(
         self,
         name: str,
