@@ -356,10 +356,13 @@ class HostMemoryCuda:
         """Everything that is open."""
         return [item for item in self.things if item.is_open]
 
+    def memory_in_use(self) -> int:
+        """Bytes of all open buffers, page-locked ones included."""
+        return sum(item.size_bytes for item in self.in_use() if isinstance(item, Memory))
+
     @one_at_a_time
     def memory(self) -> tuple[int, int]:
-        used = sum(item.size_bytes for item in self.in_use() if isinstance(item, Memory))
-        return self.limit_bytes - used, self.limit_bytes
+        return self.limit_bytes - self.memory_in_use(), self.limit_bytes
 
     def _reserve(self, size_bytes: int) -> None:
         self.check_thread()

@@ -28,8 +28,7 @@ FRAME = np.random.default_rng(1).integers(0, 256, (720, 1280, 3), dtype=np.uint8
 @pytest.fixture
 def nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """As if nothing had been compiled at installation; gives the folder that has nothing."""
-    for module in (installed, library):
-        monkeypatch.setattr(module, "LIBRARY", tmp_path / "libbr2net_native.so")
+    monkeypatch.setattr(installed, "LIBRARY", tmp_path / "libbr2net_native.so")
     monkeypatch.setattr(installed, "FATBIN", tmp_path / "kernels.fatbin")
     monkeypatch.setattr(installed, "FACTS", tmp_path / "build.json")
     library.open_library.cache_clear()

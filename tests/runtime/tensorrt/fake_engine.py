@@ -1,6 +1,7 @@
 """An engine in host memory: what TensorRT does with an ONNX file, done by ONNX Runtime, under TensorRT's rules."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class FakeEngine:
         self.most_contexts = 8
         self.said = ""
 
-    def new_device(self, kind: type[HostMemoryCuda] = HostMemoryCuda, **options: Any) -> HostMemoryCuda:
+    def new_device(self, kind: Callable[..., HostMemoryCuda] = HostMemoryCuda, **options: Any) -> HostMemoryCuda:
         """Another owner of the GPU, whose buffers the engine finds."""
         self.devices.append(kind(**options))
         return self.devices[-1]
