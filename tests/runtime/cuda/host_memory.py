@@ -263,10 +263,10 @@ class FakeGraph(Thing):
         super().__init__(cuda)
         if stream.items:
             raise RuleBroken("a capture begins before the stream is synchronised")
-        stream.captured, stream.captures_in = [], threading.get_ident()
+        self.operations = stream.captured = []
+        stream.captures_in = threading.get_ident()
         try:
             work()
-            self.operations = stream.captured
         except BaseException:
             self.is_open = False
             raise

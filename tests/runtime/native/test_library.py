@@ -91,6 +91,7 @@ def test_one_thread_starts_no_other() -> None:
     code = """
 import os, numpy as np
 from br2net.runtime.native import cpu
+from br2net.types import PixelFormat
 
 frame, planes = np.zeros((720, 1280, 3), np.uint8), np.empty((3, 384, 384), np.float32)
 before = len(os.listdir("/proc/self/task"))
@@ -156,6 +157,7 @@ def test_no_byte_beyond_a_frame_or_a_result_is_touched() -> None:
     code = """
 import ctypes, mmap, numpy as np
 from br2net.runtime.native import cpu
+from br2net.types import PixelFormat
 
 libc, kept = ctypes.CDLL(None), []
 def at_the_end(shape, kind):
