@@ -29,6 +29,11 @@ ALIGNMENT = 256  # bytes, between the parts of a buffer
 REMEMBERED = 16  # batches after which a buffer that is more than twice as large as needed shrinks
 COUNTED = Wanted.FRACTION | Wanted.HISTOGRAM
 COUNTS = 1 + 256  # int64 of each frame: its blurred pixels, then its histogram
+PICTURES: tuple[tuple[Wanted, tuple[int, ...], type[np.generic]], ...] = (  # channels and type of each
+    (Wanted.MAP, (), np.float32),
+    (Wanted.GREY, (), np.uint8),
+    (Wanted.OVERLAY, (3,), np.uint8),
+)
 _log = logging.getLogger(__name__)
 
 
@@ -290,67 +295,63 @@ class TensorRTRequest(Request):
     ) -> list[Outputs]:
         layout = Layout()
         sizes = [(source.height, source.width) for source in self._sources]
-        counts = [layout.add((COUNTS,), np.int64) for _ in sizes] if wanted & COUNTED else []
+        counts = [layout.add((COUNTS,), np.int64) for _ in sizes if wanted & COUNTED]
         counts_bytes = layout.size_bytes
-        kinds: dict[Wanted, tuple[tuple[int, ...], type[np.generic]]] = {
-            Wanted.MAP: ((), np.float32),
-            Wanted.GREY: ((), np.uint8),
-            Wanted.OVERLAY: ((3,), np.uint8),
-        }
-        parts = [
-            {name: layout.add(size + channels, dtype) for name, (channels, dtype) in kinds.items() if name in wanted}
+        pictures = [
+            {name: layout.add(size + channels, dtype) for name, channels, dtype in PICTURES if name in wanted}
             for size in sizes
         ]
         device_maps: list[DeviceMap] = []
         for size in sizes if Wanted.DEVICE_MAP in wanted else ():
             buffer = self._cuda.device_buffer(4 * size[0] * size[1], outlives=True)
             device_maps.append(unfinished.enter_context(DeviceMap(self._cuda, buffer, size)))
-        if layout.size_bytes:
-            self._results.reserve(layout.size_bytes)
+        results_bytes = layout.size_bytes
+        if results_bytes:
+            self._results.reserve(results_bytes)
+        start = self._results.address if results_bytes else 0
         with self._enqueueing():
             self._mark(Mark.FINISH)
             if counts:
                 self._results.view((counts_bytes,))[...] = 0
                 self._results.upload(counts_bytes, self._stream)
-            for number, (source, own) in enumerate(zip(self._sources, parts, strict=True)):
-                start = self._results.address if layout.size_bytes else 0
-                to = {name: start + part.start for name, part in own.items()}
+            for number, (height, width) in enumerate(sizes):
+                to = {name: start + part.start for name, part in pictures[number].items()}
                 count = start + counts[number].start if counts else 0
-                pictures = DevicePictures(
-                    source.width,
-                    source.height,
-                    map=to.get(Wanted.MAP, 0),
-                    grey=to.get(Wanted.GREY, 0),
-                    overlay=to.get(Wanted.OVERLAY, 0),
-                    histogram=count + 8 if Wanted.HISTOGRAM in wanted else 0,
-                    blurred=count if Wanted.FRACTION in wanted else 0,
-                )
-                if wanted & ~Wanted.DEVICE_MAP:
-                    self._postprocess(kernels, number, pictures, opacity)
+                if results_bytes:
+                    places = DevicePictures(
+                        width,
+                        height,
+                        map=to.get(Wanted.MAP, 0),
+                        grey=to.get(Wanted.GREY, 0),
+                        overlay=to.get(Wanted.OVERLAY, 0),
+                        histogram=count + 8 if Wanted.HISTOGRAM in wanted else 0,
+                        blurred=count if Wanted.FRACTION in wanted else 0,
+                    )
+                    self._postprocess(kernels, number, places, opacity)
                 if device_maps:
-                    only_map = DevicePictures(source.width, source.height, map=device_maps[number].address)
-                    self._postprocess(kernels, number, only_map, opacity)
+                    places = DevicePictures(width, height, map=device_maps[number].address)
+                    self._postprocess(kernels, number, places, opacity)
             self._mark(Mark.POSTPROCESSED)
-            if layout.size_bytes:
-                self._results.download(layout.size_bytes, self._stream)
+            if results_bytes:
+                self._results.download(results_bytes, self._stream)
             self._mark(Mark.DONE)
         self._marks[Mark.DONE].synchronize()
-        memory = self._results.view((layout.size_bytes,)) if layout.size_bytes else np.empty(0, np.uint8)
-        results: list[Outputs] = []
-        for number, (own, (height, width)) in enumerate(zip(parts, sizes, strict=True)):
-            arrays = {name: part.of(memory).copy() for name, part in own.items()}
-            count = counts[number].of(memory) if counts else np.zeros(1)
-            results.append(
+        memory = self._results.view((results_bytes,)) if results_bytes else np.empty(0, np.uint8)
+        outputs: list[Outputs] = []
+        for number, (height, width) in enumerate(sizes):
+            arrays = {name: part.of(memory).copy() for name, part in pictures[number].items()}
+            levels = counts[number].of(memory).copy() if counts else np.zeros(1, np.int64)
+            outputs.append(
                 Outputs(
                     arrays.get(Wanted.MAP),
                     arrays.get(Wanted.GREY),
-                    float(count[0] / (height * width)) if Wanted.FRACTION in wanted else None,
-                    count[1:].copy() if Wanted.HISTOGRAM in wanted else None,
+                    float(levels[0] / (height * width)) if Wanted.FRACTION in wanted else None,
+                    levels[1:] if Wanted.HISTOGRAM in wanted else None,
                     arrays.get(Wanted.OVERLAY),
                     device_maps[number] if device_maps else None,
                 )
             )
-        return results
+        return outputs
 
     def _postprocess(self, kernels: CudaKernels, number: int, pictures: DevicePictures, opacity: float) -> None:
         _, _, height, width = self._shape

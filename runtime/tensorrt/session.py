@@ -12,14 +12,7 @@ from br2net.log import warn_once
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.cuda import Cuda, open_cuda, parse_device
 from br2net.runtime.cuda.interface import Module
-from br2net.runtime.engine_file import (
-    TENSORRT,
-    EngineRecord,
-    InputShape,
-    Profile,
-    read_engine,
-    rebuild_command,
-)
+from br2net.runtime.engine_file import TENSORRT, EngineRecord, InputShape, Profile, read_engine, rebuild_command
 from br2net.runtime.native.cuda_kernels import load_kernels
 from br2net.runtime.preprocessing import check_size
 from br2net.runtime.tensorrt.engine import Engine
@@ -85,7 +78,8 @@ class TensorRTBackend(Backend):
             with cuda.active():
                 engine = PlanEngine(path, plan, version_compatible=record.version_compatible)
             graphs = graphs and record.library.flavour == TENSORRT
-            backend = unfinished.enter_context(cls(cuda, engine, record, options, graphs=graphs))
+            backend = cls(cuda, engine, record, options, graphs=graphs)
+            unfinished.callback(backend.close)
             backend.request().release()
             _close_at_exit()
             _open.add(backend)
@@ -128,7 +122,11 @@ def _load_kernels(cuda: Cuda) -> Module | None:
 @functools.cache
 def _close_at_exit() -> None:
     """Free TensorRT's objects before the GPU's context, whose own end was registered earlier and so comes later."""
-    atexit.register(lambda: [backend.close() for backend in list(_open)])
+
+    @atexit.register
+    def close_open() -> None:
+        for backend in list(_open):
+            backend.close()
 
 
 def check_options(path: Path, record: EngineRecord, options: InferenceOptions) -> None:
