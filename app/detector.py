@@ -29,7 +29,7 @@ FRAMES_AT_ONCE = 8  # decoded and computed together; large lists need no more me
 
 
 class Detector:
-    """Finds what is out of focus. One thread at a time may use a detector; make one for each thread.
+    """Finds what is out of focus. Threads may share a detector.
 
     Example:
         >>> detector = Detector.load("mobile")
@@ -72,12 +72,12 @@ class Detector:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model says of itself."""
+        """Facts that travel inside the model file."""
         return self._backend.metadata
 
     @property
     def backend(self) -> Backend:
-        """The backend underneath: its name, device and the precision in force."""
+        """The loaded backend, with its name, device and the precision in force."""
         return self._backend
 
     @overload

@@ -37,7 +37,7 @@ def open_backend(path: Path, backend: str = "auto", options: InferenceOptions | 
     if backend == "tensorrt":
         from br2net.runtime.tensorrt import TensorRTBackend
 
-        return TensorRTBackend(path, options)
+        return TensorRTBackend.load(path, options)
     if backend == "torch":
         from br2net.runtime.torch import TorchBackend
 

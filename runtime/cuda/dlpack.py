@@ -66,22 +66,21 @@ def _destroy_capsule(capsule: int) -> None:
 _delete, _destroy = _Deleter(_delete_tensor), _Destructor(_destroy_capsule)
 
 
-def lend(address: int, shape: Sequence[int], bits: int, device: tuple[int, int], done: Callable[[], None]) -> object:
-    """A DLPack capsule of C-ordered floating-point memory.
+def lend(address: int, shape: Sequence[int], device: tuple[int, int], done: Callable[[], None]) -> object:
+    """Return a DLPack capsule of C-ordered float32 memory.
 
     Args:
         address: of the memory.
         shape: in elements.
-        bits: of one element, 16 or 32.
         device: type and number, as DLPack counts.
-        done: called once, by any thread, when the consumer needs the memory no more.
+        done: called once, by any thread, when the consumer no longer needs the memory.
     """
     sizes = (ctypes.c_int64 * len(shape))(*shape)
     managed = _ManagedTensor()
     managed.tensor.data = address
     managed.tensor.device = _Device(*device)
     managed.tensor.ndim = len(shape)
-    managed.tensor.dtype = _DataType(_FLOAT, bits, 1)
+    managed.tensor.dtype = _DataType(_FLOAT, 32, 1)
     managed.tensor.shape = sizes
     managed.deleter = _delete
     _lent[ctypes.addressof(managed)] = (managed, sizes, done)

@@ -1,13 +1,14 @@
-"""The narrow interface to CUDA: everything that this package asks of a GPU, and the rules of asking.
+"""The narrow interface to CUDA: everything that this package asks of a GPU, and the rules for asking.
 
 `open_cuda` gives the implementation by pycuda; the tests have one in host memory, which enforces the rules below.
 
-Ownership. A `Cuda` object owns every buffer, stream, event and graph that it made, until that object's own `close` or, at
-the latest, the `close` of the `Cuda`. Each is a context manager whose end closes it. Closing twice is an error of a buffer
-(a double free) and does no harm to anything else.
+Ownership. A `Cuda` object owns every buffer, stream, event, graph and module that it made, until that object's own `close`
+or, at the latest, the `close` of the `Cuda`. Each is a context manager whose end closes it. Closing a buffer twice is an
+error (a double free); closing anything else twice does no harm.
 
-Threads. All of it is used inside `with cuda.active():`, by one thread at a time: the owner is whoever is inside. Another
-thread that enters meanwhile is refused. Between two such blocks ownership may pass to another thread.
+Threads. All of it is used inside `with cuda.active():`, which makes the GPU's context current in this thread. Any number of
+threads may be inside at the same time, waiting for the GPU included, but each buffer, stream, event and graph is used by one
+thread at a time. `close` waits until all other threads have left.
 
 Streams. Work that is given to a stream is done later, in order. What an upload reads and what a download fills may be
 touched again when the stream, or an event recorded on it afterwards, was synchronised; nothing may be freed before that.
@@ -28,7 +29,7 @@ KernelArgument = np.generic | int  # a scalar of its exact C type, or the addres
 
 
 class Closable(Protocol):
-    """What is owned: `close` gives it back, as does the end of a `with` block."""
+    """Something owned: `close` gives it back, as does the end of a `with` block."""
 
     def close(self) -> None:
         """Give it back to the driver; it cannot be used afterwards."""
@@ -45,38 +46,30 @@ class DeviceBuffer(Closable, Protocol):
 
     @property
     def address(self) -> int:
-        """Its device address, valid until it is closed."""
+        """Device address, valid until the buffer is closed."""
 
     @property
     def size_bytes(self) -> int:
-        """Its size."""
+        """Size in bytes."""
 
 
 class HostBuffer(Closable, Protocol):
-    """Page-locked memory of the CPU, which the GPU copies from and to without the CPU; if mapped, it also works in it."""
+    """Page-locked memory of the CPU, which the GPU copies from and to without the CPU."""
 
     @property
     def size_bytes(self) -> int:
-        """Its size."""
-
-    @property
-    def device_address(self) -> int:
-        """Where the GPU sees it; an error unless it is mapped."""
+        """Size in bytes."""
 
     def view(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
-        """The first bytes of it as an array, which must not be used after the buffer was closed.
+        """Return the first bytes as an array, which must not be used after the buffer was closed.
 
         Raises:
-            ValueError: if it is too small for that.
+            ValueError: if the buffer is too small for that.
         """
 
 
 class Event(Closable, Protocol):
     """A point in a stream. Before it was first recorded it counts as reached."""
-
-    @property
-    def handle(self) -> int | None:
-        """CUDA's handle, for TensorRT; None where pycuda made the event, which does not give it away."""
 
     def record(self, stream: "Stream") -> None:
         """Set the point: after everything that was given to `stream` so far."""
@@ -85,7 +78,7 @@ class Event(Closable, Protocol):
         """Wait until the point is reached."""
 
     def milliseconds_since(self, earlier: "Event") -> float:
-        """Time between two points that are reached, both of events made with `timed`."""
+        """Return the time between two points that are reached."""
 
 
 class Stream(Closable, Protocol):
@@ -97,9 +90,6 @@ class Stream(Closable, Protocol):
 
     def synchronize(self) -> None:
         """Wait until all of its work is done."""
-
-    def wait(self, event: Event) -> None:
-        """Let later work of this stream wait for the point that `event` was last recorded at."""
 
 
 class Graph(Closable, Protocol):
@@ -124,45 +114,41 @@ class Module(Closable, Protocol):
 
 
 class Cuda(Closable, Protocol):
-    """One GPU, as one owner sees it."""
+    """One GPU."""
 
     @property
     def gpu(self) -> Gpu:
         """Its name and compute capability."""
 
     @property
-    def integrated(self) -> bool:
-        """Whether it shares the CPU's memory, as on a Jetson; mapped host buffers then replace copies."""
-
-    @property
     def can_capture(self) -> bool:
-        """Whether `capture` works here, and events have handles: cuda-python is installed."""
+        """Whether `capture` works here: cuda-python is installed."""
 
     @property
     def dlpack_device(self) -> tuple[int, int]:
         """Type and number of the device in DLPack's counting: `(2, n)` for CUDA."""
 
     def active(self) -> AbstractContextManager[None]:
-        """The block in which this thread owns the GPU's context and all else may be used; it may be nested.
+        """Return the block in which this thread may use everything else; it may be nested.
 
         Raises:
-            CudaError: if another thread is inside, this object was closed, or an earlier fault ended the context.
+            CudaError: if this object was closed, or an earlier fault ended the context.
         """
 
     def memory(self) -> tuple[int, int]:
-        """Free and total bytes of the GPU's memory."""
+        """Return free and total bytes of the GPU's memory."""
 
     def device_buffer(self, size_bytes: int, *, outlives: bool = False) -> DeviceBuffer:
-        """Memory of the GPU; with `outlives` it is not freed by `close` but by `release`, by whoever was given it."""
+        """Reserve memory of the GPU; with `outlives` it is not freed by `close`, only by `release`."""
 
-    def host_buffer(self, size_bytes: int, *, mapped: bool = False) -> HostBuffer:
-        """Page-locked memory, filled with zeros."""
+    def host_buffer(self, size_bytes: int) -> HostBuffer:
+        """Reserve page-locked memory, filled with zeros."""
 
     def stream(self) -> Stream:
-        """A stream that does not wait for the default stream."""
+        """Make a stream that does not wait for the default stream."""
 
-    def event(self, *, timed: bool = False) -> Event:
-        """An event; without `timed` it is cheaper and knows no time."""
+    def event(self) -> Event:
+        """Make an event that knows its time."""
 
     def upload(self, destination: DeviceBuffer, source: HostBuffer, size_bytes: int, stream: Stream) -> None:
         """Copy the first bytes of `source` to the start of `destination`, later, in the order of `stream`.
@@ -172,15 +158,12 @@ class Cuda(Closable, Protocol):
         """
 
     def download(self, destination: HostBuffer, source: DeviceBuffer, size_bytes: int, stream: Stream) -> None:
-        """Copy the first bytes of `source` to the start of `destination`, likewise."""
-
-    def copy(self, destination: DeviceBuffer, source: DeviceBuffer, size_bytes: int, stream: Stream) -> None:
-        """Copy the first bytes of `source` to the start of `destination`, both on the GPU, likewise."""
+        """Copy in the other direction, by the same rules."""
 
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
         """Record what `work` gives to `stream`, without doing it; other threads' calls do not disturb it.
 
-        `work` was done once before and the stream is synchronised: that is left to the caller.
+        The caller has done `work` once before and synchronised the stream.
 
         Raises:
             CudaError: if something in `work` cannot be captured.
@@ -190,4 +173,4 @@ class Cuda(Closable, Protocol):
         """Load a cubin, fatbin or PTX."""
 
     def release(self, buffer: DeviceBuffer) -> None:
-        """Close a buffer from any thread at any time; it is put off while another thread is inside `active`."""
+        """Close a buffer that outlives, from any thread at any time, also after `close`."""

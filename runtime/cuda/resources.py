@@ -1,48 +1,138 @@
 """Buffers, streams, events and kernels by pycuda. Their rules are in `interface`."""
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pycuda.driver as driver
 from numpy.typing import DTypeLike, NDArray
 
 from br2net.errors import CudaError
+from br2net.runtime.cuda.context import PrimaryContext, primary_context
 from br2net.runtime.cuda.interface import Event, KernelArgument, Stream
-
-if TYPE_CHECKING:
-    from br2net.runtime.cuda.device import PycudaDevice
+from br2net.runtime.cuda.lock import ContextLock
 
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING of cuda.h: pycuda has no name for it
 R = TypeVar("R", bound="Resource")
 
 
-class Resource(ABC):
-    """Something of a `PycudaDevice`: used inside its `active` block, closed once."""
+class Owner:
+    """The owner of everything that one `Cuda` object made."""
 
-    def __init__(self, owner: "PycudaDevice") -> None:
-        owner.require_active()
+    def __init__(self, index: int) -> None:
+        self.context: PrimaryContext = primary_context(index)
+        self._lock = ContextLock()
+        self._owned: dict[int, Resource] = {}  # in the order of making
+        self._released: deque[PycudaDeviceBuffer] = deque()
+        self.context.users.add(self)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make the context current in this thread."""
+        outermost = self._lock.enter()
+        try:
+            with self._pushed(outermost):
+                yield
+        finally:
+            self._lock.leave()
+            if outermost:
+                self._free_released()  # whatever a destructor released in between
+
+    @contextmanager
+    def _pushed(self, outermost: bool) -> Iterator[None]:
+        if outermost:
+            self.context.push()
+        try:
+            yield
+        finally:
+            if outermost:
+                self.context.pop()
+
+    def require_active(self) -> None:
+        """Refuse a thread that is not inside `active`.
+
+        Raises:
+            CudaError: if it is not, or the context is lost.
+        """
+        self.context.check()
+        if not self._lock.is_inside():
+            raise CudaError("CUDA is used outside `with cuda.active()`: the GPU's context is not current here.")
+
+    def adopt(self, resource: "Resource") -> None:
+        """Own a new resource."""
+        self._owned[id(resource)] = resource
+
+    def forget(self, resource: "Resource") -> None:
+        """Own it no more."""
+        self._owned.pop(id(resource), None)
+
+    def release(self, buffer: object) -> None:
+        """Free a buffer from any thread; a thread inside `active` does so when it leaves, never during a capture."""
+        self._released.append(own(buffer, PycudaDeviceBuffer))
+        self._free_released()
+
+    def _free_released(self) -> None:
+        if not self._released or self._lock.is_inside() or self.context.fault is not None:
+            return
+        with suppress(CudaError, IndexError), self._pushed(True):  # another thread may take the last one
+            while True:
+                self._released.popleft().free()
+
+    def close(self) -> None:
+        """Wait for all threads and streams and free everything that is open, the latest first. Idempotent.
+
+        Raises:
+            CudaError: if this thread is inside `active`.
+        """
+        if not self._lock.close():
+            return
+        try:
+            if self.context.fault is None:
+                with self._pushed(True):
+                    everything = list(self._owned.values())
+                    for stream in everything:
+                        if isinstance(stream, PycudaStream):
+                            with suppress(CudaError):
+                                stream.synchronize()  # nothing is freed that its work still uses
+                    for resource in reversed(everything):
+                        with suppress(CudaError):
+                            resource.close()
+            self._owned.clear()
+        finally:
+            self._lock.leave()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Resource(ABC):
+    """Something of an `Owner`: used inside its `active` block, closed once.
+
+    Subclasses make pycuda's object first and call `__init__` then, so that nothing is owned that could not be made.
+    """
+
+    def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.is_open = True
         owner.adopt(self)
 
     @contextmanager
     def use(self, doing: str) -> Iterator[None]:
-        """The block in which pycuda is asked for something: errors become this package's.
+        """Ask pycuda for something inside this block, in which errors become this package's.
 
         Raises:
-            CudaError: if this was closed, the thread is not the owner, or CUDA fails.
+            CudaError: if this was closed, the thread is not inside `active`, or CUDA fails.
         """
         if not self.is_open:
             raise CudaError(f"A closed {type(self).__name__} was used while {doing}.")
-        self.owner.require_active()
-        try:
+        with using(self.owner, doing):
             yield
-        except driver.Error as error:
-            raise self.owner.context.failed(error, doing) from error
 
     def close(self) -> None:
         """Give it back to the driver; a second time does no harm."""
@@ -55,7 +145,7 @@ class Resource(ABC):
 
     @abstractmethod
     def _free(self) -> None:
-        """Give it back, inside the owner's `active` block."""
+        """Give it back, with the context current."""
 
     def __enter__(self: R) -> R:
         return self
@@ -67,23 +157,35 @@ class Resource(ABC):
             self.close()
 
 
+@contextmanager
+def using(owner: Owner, doing: str) -> Iterator[None]:
+    """Turn errors of the driver inside this block into this package's.
+
+    Raises:
+        CudaError: if the thread is not inside `active`, or CUDA fails.
+    """
+    owner.require_active()
+    try:
+        yield
+    except driver.Error as error:
+        raise owner.context.failed(error, doing) from error
+    except CudaError as error:
+        owner.context.failed(error, doing)
+        raise
+
+
 class PycudaDeviceBuffer(Resource):
     """Memory of the GPU."""
 
-    def __init__(self, owner: "PycudaDevice", size_bytes: int) -> None:
-        super().__init__(owner)
+    def __init__(self, owner: Owner, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        try:
-            with self.use(f"reserving {size_bytes / 1e6:.1f} MB of its memory"):
-                self._allocation = driver.mem_alloc(size_bytes)
-        except CudaError:
-            self.is_open = False
-            owner.forget(self)
-            raise
+        with using(owner, f"reserving {size_bytes / 1e6:.1f} MB of its memory"):
+            self._allocation = driver.mem_alloc(size_bytes)
+        super().__init__(owner)
 
     @property
     def address(self) -> int:
-        """Its device address."""
+        """Device address."""
         if not self.is_open:
             raise CudaError("The address of a closed buffer was asked for.")
         return int(self._allocation)
@@ -98,45 +200,38 @@ class PycudaDeviceBuffer(Resource):
             raise CudaError("A buffer of the GPU was freed twice.")
         super().close()
 
+    def free(self) -> None:
+        """Free it after its owner was closed, too; the context is current."""
+        if self.is_open:
+            self.is_open = False
+            with suppress(driver.Error):
+                self._free()
+
     def _free(self) -> None:
         self._allocation.free()
 
 
 class PycudaHostBuffer(Resource):
-    """Page-locked memory of the CPU, mapped into the GPU's addresses where asked."""
+    """Page-locked memory of the CPU."""
 
-    def __init__(self, owner: "PycudaDevice", size_bytes: int, mapped: bool) -> None:
-        super().__init__(owner)
+    def __init__(self, owner: Owner, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self._mapped = mapped
-        try:
-            with self.use(f"reserving {size_bytes / 1e6:.1f} MB of page-locked memory"):
-                flags = driver.host_alloc_flags.DEVICEMAP if mapped else 0
-                self._array: NDArray[np.uint8] = driver.pagelocked_empty(size_bytes, np.uint8, mem_flags=flags)
-        except CudaError:
-            self.is_open = False
-            owner.forget(self)
-            raise
+        with using(owner, f"reserving {size_bytes / 1e6:.1f} MB of page-locked memory"):
+            self._array: NDArray[np.uint8] = driver.pagelocked_empty(size_bytes, np.uint8)
         self._allocation = cast("driver.PagelockedHostAllocation", self._array.base)
         self._array[:] = 0
-
-    @property
-    def device_address(self) -> int:
-        """Where the GPU sees it."""
-        if not self._mapped:
-            raise CudaError("This page-locked buffer is not mapped; the GPU cannot work in it.")
-        with self.use("looking up a mapped buffer"):
-            return int(self._allocation.get_device_pointer())
+        super().__init__(owner)
 
     def view(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
-        """The first bytes as an array."""
+        """Return the first bytes as an array."""
         if not self.is_open:
             raise CudaError("A closed page-locked buffer was used.")
-        return array_over(self._array, shape, dtype)
-
-    def bytes_of(self, size_bytes: int) -> NDArray[np.uint8]:
-        """The first `size_bytes`, for a copy."""
-        return self._array[:size_bytes]
+        size_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if size_bytes > self.size_bytes:
+            raise ValueError(
+                f"A view {tuple(shape)} of {np.dtype(dtype)} needs {size_bytes} bytes; the buffer has {self.size_bytes}."
+            )
+        return self._array[:size_bytes].view(dtype).reshape(tuple(shape))
 
     def close(self) -> None:
         """Free it.
@@ -156,10 +251,10 @@ class PycudaHostBuffer(Resource):
 class PycudaStream(Resource):
     """A stream that does not wait for the default stream."""
 
-    def __init__(self, owner: "PycudaDevice") -> None:
-        super().__init__(owner)
-        with self.use("making a stream"):
+    def __init__(self, owner: Owner) -> None:
+        with using(owner, "making a stream"):
             self.pycuda = driver.Stream(NON_BLOCKING)
+        super().__init__(owner)
 
     @property
     def handle(self) -> int:
@@ -171,33 +266,22 @@ class PycudaStream(Resource):
         with self.use("waiting for its work"):
             self.pycuda.synchronize()
 
-    def wait(self, event: Event) -> None:
-        """Let later work wait for the event."""
-        with self.use("ordering two streams"):
-            if isinstance(event, PycudaEvent):
-                self.pycuda.wait_for_event(event.pycuda)
-            else:
-                self.owner.bindings.wait(self.handle, event)
-
     def _free(self) -> None:
         del self.pycuda  # pycuda destroys it with its last reference
 
 
 class PycudaEvent(Resource):
-    """An event by pycuda, which has no handle to give away; used where cuda-python is absent."""
+    """A timed event."""
 
-    handle = None
-
-    def __init__(self, owner: "PycudaDevice", timed: bool) -> None:
+    def __init__(self, owner: Owner) -> None:
+        with using(owner, "making an event"):
+            self.pycuda = driver.Event()
         super().__init__(owner)
-        with self.use("making an event"):
-            flags = driver.event_flags.DEFAULT if timed else driver.event_flags.DISABLE_TIMING
-            self.pycuda = driver.Event(flags)
 
     def record(self, stream: Stream) -> None:
         """Set the point."""
         with self.use("recording an event"):
-            self.pycuda.record(pycuda_stream(stream))
+            self.pycuda.record(own(stream, PycudaStream).pycuda)
 
     def synchronize(self) -> None:
         """Wait until the point is reached."""
@@ -205,11 +289,9 @@ class PycudaEvent(Resource):
             self.pycuda.synchronize()
 
     def milliseconds_since(self, earlier: Event) -> float:
-        """Time between the two."""
+        """Return the time between the two."""
         with self.use("timing its work"):
-            if not isinstance(earlier, PycudaEvent):
-                raise CudaError("The two events were not made by the same device.")
-            return float(self.pycuda.time_since(earlier.pycuda))
+            return float(self.pycuda.time_since(own(earlier, PycudaEvent).pycuda))
 
     def _free(self) -> None:
         del self.pycuda
@@ -218,11 +300,11 @@ class PycudaEvent(Resource):
 class PycudaModule(Resource):
     """Compiled kernels."""
 
-    def __init__(self, owner: "PycudaDevice", image: bytes) -> None:
-        super().__init__(owner)
-        with self.use("loading its kernels"):
+    def __init__(self, owner: Owner, image: bytes) -> None:
+        with using(owner, "loading its kernels"):
             self._module = driver.module_from_buffer(image)
         self._functions: dict[str, driver.Function] = {}
+        super().__init__(owner)
 
     def launch(
         self,
@@ -237,27 +319,19 @@ class PycudaModule(Resource):
             if name not in self._functions:
                 self._functions[name] = self._module.get_function(name)
             scalars = [np.uintp(item) if isinstance(item, int) else item for item in arguments]
-            self._functions[name](*scalars, grid=grid, block=block, stream=pycuda_stream(stream))
+            self._functions[name](*scalars, grid=grid, block=block, stream=own(stream, PycudaStream).pycuda)
 
     def _free(self) -> None:
         self._functions.clear()
         del self._module
 
 
-def pycuda_stream(stream: Stream) -> driver.Stream:
-    """Pycuda's object of a stream that a `PycudaDevice` made."""
-    if not isinstance(stream, PycudaStream):
-        raise CudaError("The stream was not made by the same device.")
-    return stream.pycuda
-
-
-def array_over(memory: NDArray[np.uint8], shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
-    """The first bytes of `memory` as an array.
+def own(thing: object, kind: type[R]) -> R:
+    """Return a stream, event or buffer as the class of this module that it must be.
 
     Raises:
-        ValueError: if it is too small.
+        CudaError: if it was not made by a `PycudaDevice`.
     """
-    size_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    if size_bytes > memory.size:
-        raise ValueError(f"{tuple(shape)} of {np.dtype(dtype)} are {size_bytes} bytes; the buffer has {memory.size}.")
-    return memory[:size_bytes].view(dtype).reshape(tuple(shape))
+    if not isinstance(thing, kind):
+        raise CudaError(f"A {type(thing).__name__} was not made by the same device; a {kind.__name__} is needed.")
+    return thing

@@ -5,7 +5,6 @@ from ctypes import byref, c_float, c_int32
 import numpy as np
 from numpy.typing import NDArray
 
-from br2net.runtime.native.frames import describe, with_whole_rows
 from br2net.runtime.native.library import CFrame, CInput, CPictures, checked, open_library, thread_count
 from br2net.types import PixelFormat
 
@@ -27,11 +26,11 @@ def preprocess(
         shift: likewise.
         threads: at most; 0 for OMP_NUM_THREADS, else all processors. Small frames take one.
     """
-    source = with_whole_rows(frame)
+    source = _with_whole_rows(frame)
     height, width = planes.shape[1:]
     three = c_float * 3
     to = CInput(planes.ctypes.data, width, height, int(planes.dtype == np.float16), 0, three(*scale), three(*shift))
-    checked(open_library().br2net_preprocess(byref(describe(source, pixels)), byref(to), thread_count(threads)))
+    checked(open_library().br2net_preprocess(byref(_describe(source, pixels)), byref(to), thread_count(threads)))
 
 
 def postprocess(
@@ -67,11 +66,11 @@ def postprocess(
         How many pixels are at least 0.5.
     """
     source = np.ascontiguousarray(blur)
-    whole = None if frame is None else with_whole_rows(frame)
+    whole = None if frame is None else _with_whole_rows(frame)
     blurred = np.zeros(1, np.int64)
     addresses = [None if item is None else item.ctypes.data for item in (full_map, grey, overlay, histogram, blurred)]
     pictures = CPictures(*addresses, width, height, opacity, (c_int32 * 3)(*tint_bgr))
-    described = CFrame() if whole is None else describe(whole)
+    described = CFrame() if whole is None else _describe(whole)
     own_height, own_width = source.shape
     checked(
         open_library().br2net_postprocess(
@@ -79,3 +78,19 @@ def postprocess(
         )
     )
     return int(blurred[0])
+
+
+def _with_whole_rows(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the frame itself where each of its rows lies in one piece, ascending; else a copy."""
+    row = frame.strides[1:]
+    whole = row == np.empty((1, *frame.shape[1:]), np.uint8).strides[1:]
+    return frame if whole and frame.strides[0] >= frame[0].size else np.ascontiguousarray(frame)
+
+
+def _describe(frame: NDArray[np.uint8], pixels: PixelFormat = PixelFormat.BGR) -> CFrame:
+    """Describe a frame that `_with_whole_rows` gave to the library; valid while the array lives."""
+    width, height = pixels.size_of(frame)
+    pitch = frame.strides[0]
+    address = frame.ctypes.data
+    chroma = address + height * pitch if pixels is PixelFormat.NV12 else None
+    return CFrame(address, chroma, pitch, pitch, width, height, pixels.value, 0)

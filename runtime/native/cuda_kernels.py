@@ -9,9 +9,9 @@ from types import TracebackType
 import numpy as np
 
 from br2net.errors import BackendError
-from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, KernelArgument, Stream
-from br2net.runtime.native.installed import FATBIN, status
-from br2net.runtime.native.library import CAxis, CFrame, CInput, CMapSide, CPictures, checked, open_library
+from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, KernelArgument, Module, Stream
+from br2net.runtime.native.installed import FATBIN
+from br2net.runtime.native.library import CAxis, CFrame, CInput, CMapSide, CPictures, checked, open_library, status
 from br2net.types import PixelFormat
 
 Three = tuple[float, float, float]
@@ -22,7 +22,17 @@ ROWS_OF_A_THREAD = 8  # of postprocess: long blocks, for a block has a histogram
 
 @dataclass(frozen=True)
 class DeviceFrame:
-    """A frame in the GPU's memory, of whoever gave it; rows are `pitch_bytes` apart. NV12 has a second plane."""
+    """A frame in GPU memory, which belongs to the caller.
+
+    Attributes:
+        address: device address of the first row; rows are `pitch_bytes` apart.
+        width, height: pixels; both even for NV12, the width even for YUYV.
+        pixels: pixel format.
+        chroma_address, chroma_pitch_bytes: second plane of NV12.
+
+    Raises:
+        ValueError: if that is no such frame; a kernel would read outside of it.
+    """
 
     address: int
     pitch_bytes: int
@@ -32,10 +42,24 @@ class DeviceFrame:
     chroma_address: int = 0
     chroma_pitch_bytes: int = 0
 
+    def __post_init__(self) -> None:
+        nv12 = self.pixels is PixelFormat.NV12
+        row = self.width * {PixelFormat.BGR: 3, PixelFormat.NV12: 1, PixelFormat.YUYV: 2}[self.pixels]
+        if (
+            min(self.width, self.height) < 1
+            or (self.pixels is not PixelFormat.BGR and self.width % 2)
+            or (nv12 and (self.height % 2 or not self.chroma_address or self.chroma_pitch_bytes < row))
+            or not self.address
+            or self.pitch_bytes < row
+        ):
+            raise ValueError(
+                f"A frame on the GPU must have a size, pitches and planes that fit its format, got {self}."
+            )
+
 
 @dataclass(frozen=True)
 class DevicePictures:
-    """Addresses of what `postprocess` fills, rows without a gap; 0 leaves one out.
+    """Addresses that `postprocess` fills, rows without a gap; 0 leaves one out.
 
     Attributes:
         width, height: of the frame, pixels.
@@ -55,27 +79,36 @@ class DevicePictures:
     blurred: int = 0
 
 
+def load_kernels(cuda: Cuda) -> Module:
+    """Load the kernels on a GPU.
+
+    Raises:
+        BackendError: if the installation has none, or the GPU is older than all that they were compiled for.
+    """
+    state = status()
+    if not state.fatbin_architectures:
+        raise BackendError(
+            f"There are no CUDA kernels: {state.fatbin_reason}; put nvcc on the PATH and install br2net again."
+        )
+    if not state.built:
+        raise BackendError(f"The CUDA kernels need the native library ({state.reason}); {state.remedy}.")
+    return cuda.load_module(FATBIN.read_bytes())
+
+
 class CudaKernels:
-    """The kernels, loaded on one GPU. Used inside `cuda.active()`, as everything of a `Cuda` is, and with one stream at a time.
+    """The kernels and the resize weights that one stream needs. Used inside `cuda.active()`, always with the same stream.
 
     The weights of a pair of sizes are uploaded when it is first met, which waits for the stream: before a capture, run once.
+
+    Args:
+        cuda: GPU.
+        module: kernels that `load_kernels` gave and the caller closes; None to load and own them.
     """
 
-    def __init__(self, cuda: Cuda) -> None:
-        """Load the kernels; this object owns them.
-
-        Raises:
-            BackendError: if the installation has none, or the GPU is older than all that they were compiled for.
-        """
-        state = status()
-        if not state.fatbin_architectures:
-            raise BackendError(
-                f"There are no CUDA kernels: {state.fatbin_reason}; put nvcc on the PATH and install br2net again."
-            )
-        if not state.built:
-            raise BackendError(f"The CUDA kernels need the native library ({state.reason}); {state.remedy}.")
+    def __init__(self, cuda: Cuda, module: Module | None = None) -> None:
         self._cuda = cuda
-        self._module = cuda.load_module(FATBIN.read_bytes())
+        self._module = load_kernels(cuda) if module is None else module
+        self._owns_module = module is None
         self._tables: dict[tuple[str, int, int, int, int], _Tables] = {}  # the latest used last
 
     def preprocess(
@@ -90,18 +123,23 @@ class CudaKernels:
         *,
         half: bool = False,
     ) -> None:
-        """Give to `stream`: resize a frame, normalise it and write its planes.
+        """Enqueue: resize a frame, normalise it and write its planes.
 
         Args:
             frame: in the GPU's memory.
             planes: address of `(3, height, width)`, red, green, blue, float32, or float16 with `half`.
-            width: of the input.
-            height: of the input.
-            scale: the planes are `level * scale + shift`; for red, green, blue.
-            shift: likewise.
-            stream: that does it.
+            width: width of the input.
+            height: height of the input.
+            scale: factors of `level * scale + shift`; for red, green, blue.
+            shift: summands; for red, green, blue.
+            stream: stream to enqueue on.
             half: whether the planes are float16.
+
+        Raises:
+            ValueError: if the input has no pixels.
         """
+        if min(width, height) < 1:
+            raise ValueError(f"An input must have pixels, got {width}x{height}.")
         tables = self._frame_tables(frame.width, frame.height, width, height, stream)
         across, down = (
             _with_addresses(axis, addresses) for axis, addresses in zip(tables.axes, tables.addresses, strict=True)
@@ -124,20 +162,29 @@ class CudaKernels:
         opacity: float = 0.0,
         tint_bgr: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
-        """Give to `stream`: enlarge a map and fill the pictures.
+        """Enqueue: enlarge a map and fill the pictures.
 
         Args:
             blur: address of the network's map, float32 `(blur_height, blur_width)`, or float16 with `half`.
-            blur_width: of the map.
-            blur_height: of the map.
-            pictures: what is wanted.
-            stream: that does it.
+            blur_width: width of the map.
+            blur_height: height of the map.
+            pictures: outputs to fill.
+            stream: stream to enqueue on.
             half: whether the map is float16.
             frame: BGR, of the pictures' size, for an overlay.
-            opacity: of the tint where the map is 1; 0..1.
+            opacity: opacity of the tint where the map is 1; 0..1.
             tint_bgr: colour of the tint.
+
+        Raises:
+            ValueError: if a side is 0, or an overlay has no BGR frame of its size.
         """
         width, height = pictures.width, pictures.height
+        if min(width, height, blur_width, blur_height) < 1:
+            raise ValueError(f"A map must have pixels, got {blur_width}x{blur_height} to {width}x{height}.")
+        if pictures.overlay and (
+            frame is None or frame.pixels is not PixelFormat.BGR or (frame.width, frame.height) != (width, height)
+        ):
+            raise ValueError(f"An overlay of {width}x{height} needs a BGR frame of this size, got {frame}.")
         tables = self._map_tables(blur_width, blur_height, width, height, stream)
         across, down = (CMapSide(*addresses) for addresses in tables.addresses)
         wanted = (pictures.map, pictures.grey, pictures.overlay, pictures.histogram, pictures.blurred)
@@ -179,7 +226,7 @@ class CudaKernels:
         return self._tables[key]
 
     def _knows(self, key: tuple[str, int, int, int, int], stream: Stream) -> bool:
-        """Whether these weights are there, which makes them the latest used; otherwise there is room for them afterwards."""
+        """Return whether these weights are there, as the latest used then; otherwise make room for them."""
         if key in self._tables:
             self._tables[key] = self._tables.pop(key)
             return True
@@ -189,11 +236,12 @@ class CudaKernels:
         return False
 
     def close(self) -> None:
-        """Free kernels and tables; what was given to a stream must be done."""
+        """Free the weights, and kernels that it owns; the stream is synchronised."""
         for tables in self._tables.values():
             tables.buffer.close()
         self._tables.clear()
-        self._module.close()
+        if self._owns_module:
+            self._module.close()
 
     def __enter__(self) -> "CudaKernels":
         return self

@@ -5,9 +5,12 @@ import functools
 import logging
 import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
+from dataclasses import dataclass
 from pathlib import Path
 
-from br2net.runtime.native.installed import LIBRARY, REMEDY, is_switched_off
+from br2net.log import warn_once
+from br2net.runtime.native import installed
+from br2net.runtime.native.installed import REMEDY, is_switched_off
 
 _log = logging.getLogger("br2net.runtime.native")
 
@@ -79,6 +82,31 @@ class CPictures(ctypes.Structure):
     )
 
 
+@dataclass(frozen=True)
+class Status:
+    """State of the native part.
+
+    Attributes:
+        built: whether the CPU library is there and can be loaded.
+        used: whether it is used; not where BR2NET_NATIVE=0 switches it off.
+        how: what compiled it and which of its versions runs here, for example `GNU 12.2.0, avx2`; empty where it is not built.
+        reason: why it is not built or not used, one clause; empty where it is.
+        remedy: what to do about that; empty where nothing needs doing.
+        fatbin_architectures: what the CUDA kernels were compiled for: `sm_75` or, for PTX, `compute_121`; empty without.
+        nvcc: version of the CUDA compiler, as `13.0.88`; empty without kernels.
+        fatbin_reason: why there are no CUDA kernels, one clause; empty where there are.
+    """
+
+    built: bool
+    used: bool
+    how: str
+    reason: str
+    remedy: str
+    fatbin_architectures: tuple[str, ...]
+    nvcc: str
+    fatbin_reason: str
+
+
 @functools.cache
 def open_library() -> ctypes.CDLL:
     """The library, its functions typed.
@@ -86,7 +114,7 @@ def open_library() -> ctypes.CDLL:
     Raises:
         OSError: if it is not there, or is of another platform.
     """
-    return load(LIBRARY)
+    return load(installed.LIBRARY)
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -105,10 +133,31 @@ def load(path: Path) -> ctypes.CDLL:
     return library
 
 
-def is_available() -> bool:
-    """Whether to use the library: it can be loaded, and BR2NET_NATIVE=0 does not switch it off.
+def status() -> Status:
+    """Load the library if it is there and return the state of the native part; log nothing."""
+    facts = installed.build_facts()
+    cuda = (
+        facts["cuda"]
+        if installed.FATBIN.is_file()
+        else {"architectures": [], "nvcc": "", "reason": facts["cuda"]["reason"]}
+    )
+    how = reason = remedy = ""
+    try:
+        library = open_library()
+        how = f"{library.br2net_compiler().decode()}, {library.br2net_instructions().decode()}"
+    except OSError as error:
+        reason, remedy = str(facts["reason"]) or str(error), REMEDY
+    if how and is_switched_off():
+        reason = f"{installed.SWITCH}=0 switches it off"
+    return Status(
+        bool(how), not reason, how, reason, remedy, tuple(cuda["architectures"]), cuda["nvcc"], cuda["reason"]
+    )
 
-    Where it cannot be loaded, this says so once, through logging.
+
+def is_available() -> bool:
+    """Return whether to use the library: it can be loaded, and BR2NET_NATIVE=0 does not switch it off.
+
+    Where it cannot be loaded, warn once.
     """
     return not is_switched_off() and _loads()
 
@@ -118,9 +167,7 @@ def _loads() -> bool:
     try:
         open_library()
     except OSError as error:
-        _log.warning(
-            "The native part cannot be used (%s): OpenCV does its work, slower. To mend it: %s.", error, REMEDY
-        )
+        warn_once(_log, f"The native part cannot be used ({error}): OpenCV does its work, slower. To fix it: {REMEDY}.")
         return False
     return True
 

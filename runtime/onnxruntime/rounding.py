@@ -1,4 +1,4 @@
-"""What ONNX Runtime's CPU rounds wrongly, put right.
+"""A workaround for float16 quantisers that ONNX Runtime's CPU rounds wrongly.
 
 QuantizeLinear rounds to the nearest step, by the ONNX standard. ONNX Runtime's CPU kernel for float16 (seen in 1.24.4)
 cuts towards zero instead, which moves the mean of every layer and drifts the map of an INT8 model with a float16 remainder
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
 
 
-def rounding_source(path: Path) -> str | bytes:
-    """What to give ONNX Runtime for the model in `path`: the path, or a serialised model whose quantisers round."""
+def rounding_source(model: Path | bytes) -> str | bytes:
+    """Return what ONNX Runtime can load of a file or a serialised model: the same, or a model whose quantisers round."""
     import onnx
 
-    model = onnx.load(path)
-    wide = with_float32_quantisers(model)
-    return str(path) if wide is model else wide.SerializeToString()
+    unchanged = model if isinstance(model, bytes) else str(model)
+    if b"QuantizeLinear" not in (model if isinstance(model, bytes) else model.read_bytes()):
+        return unchanged
+    graph = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    wide = with_float32_quantisers(graph)
+    return unchanged if wide is graph else wide.SerializeToString()
 
 
 def quantises_float16(model: "ModelProto") -> bool:

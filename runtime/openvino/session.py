@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
-from br2net.runtime.backend import CLOSED, Backend, HostRequest, InferenceOptions
+from br2net.runtime.backend import Backend, HostRequest, InferenceOptions
 from br2net.runtime.model_file import read_model_file
 from br2net.runtime.openvino.core import shared_core
 from br2net.types import Batch
@@ -42,7 +42,7 @@ class OpenVINOBackend(Backend):
             devices = ", ".join(self._core.available_devices) or "none"
             raise InputError(f"OpenVINO has no device {self.device} here; it has {devices}.")
         try:
-            self._model: Model | None = self._core.read_model(path)
+            self._model: Model = self._core.read_model(path)
             self.precision = self._precision_of(self._compile(self.fixed_batch or 1))
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
@@ -62,8 +62,6 @@ class OpenVINOBackend(Backend):
             raise BackendError(f"OpenVINO failed: {_last_line(error)}") from error
 
         def infer(_: Batch) -> Batch:
-            if self._model is None:
-                raise BackendError(CLOSED)
             try:
                 request.infer()
                 return np.asarray(request.get_output_tensor().data, dtype=np.float32)
@@ -75,15 +73,11 @@ class OpenVINOBackend(Backend):
     def _forget_size(self, batch: int) -> None:
         self._compiled.pop(batch, None)
 
-    def close(self) -> None:
-        """Free the compiled models."""
-        super().close()
+    def _free(self) -> None:
         self._compiled.clear()
-        self._model = None
+        del self._model
 
     def _compile(self, batch: int) -> "CompiledModel":
-        if self._model is None:
-            raise BackendError(CLOSED)
         if batch not in self._compiled:
             model = self._model.clone()
             model.reshape([batch, 3, self.height, self.width])

@@ -8,7 +8,7 @@ import numpy as np
 from br2net.errors import BackendError, EngineError, ModelError
 from br2net.runtime.cuda.errors import cuda_error
 from br2net.runtime.tensorrt.api import trt
-from br2net.runtime.tensorrt.engine import ExecutionContext, Tensors, check_tensors
+from br2net.runtime.tensorrt.engine import INPUT, OUTPUT, ExecutionContext
 from br2net.runtime.tensorrt.log import kept_log
 
 _TYPES: dict[trt.DataType, np.dtype[Any]] = {
@@ -20,19 +20,25 @@ _TYPES: dict[trt.DataType, np.dtype[Any]] = {
 class PlanEngine:
     """An engine that TensorRT deserialised; the GPU's context is current while it is made and used."""
 
-    def __init__(self, path: Path, plan: bytes) -> None:
+    def __init__(self, path: Path, plan: bytes, *, version_compatible: bool = False) -> None:
+        """Deserialise a plan; a version compatible one holds code of the CPU, which its checked hash vouches for."""
         log = kept_log()
         self._path = path
         with log.section():
-            self._runtime = trt.Runtime(log)
+            try:
+                self._runtime = trt.Runtime(log)
+            except TypeError as error:  # how its bindings report a constructor that gives nothing
+                raise self._error("starting TensorRT", "TensorRT does not start") from error
+            if version_compatible:
+                self._runtime.engine_host_code_allowed = True
             engine = self._runtime.deserialize_cuda_engine(plan)
             if engine is None:
                 raise self._error("loading the engine", f"TensorRT does not load {path}")
         self._engine = engine
-        self.tensors = self._read_tensors()
+        self.input_type, self.output_type = self._read_types()
 
     def new_context(self) -> ExecutionContext:
-        """Another execution context."""
+        """Make another execution context."""
         with kept_log().section():
             context = self._engine.create_execution_context()
             if context is None:
@@ -40,28 +46,35 @@ class PlanEngine:
         return context
 
     def log(self) -> str:
-        """Errors that TensorRT logged since this was last asked."""
+        """Return the errors that TensorRT logged since the last call."""
         log = kept_log()
         said = "; ".join(log.errors())
         with log.section():
             return said
 
     def _error(self, doing: str, text: str) -> BackendError:
-        """What TensorRT logged: CUDA's failure where it is one, else its own."""
+        """Return what TensorRT logged: CUDA's failure where it is one, else its own."""
         log = kept_log()
         said = "; ".join(log.errors())
         if "cuda" in said.lower() or "memory" in said.lower():
             return cuda_error(said, doing)
         return EngineError(f"{text}: {said or 'no reason given'}.", log.lines())
 
-    def _read_tensors(self) -> Tensors:
-        inputs: dict[str, np.dtype[Any]] = {}
-        outputs: dict[str, np.dtype[Any]] = {}
+    def _read_types(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
+        sides: dict[trt.TensorIOMode, dict[str, np.dtype[Any]]] = {
+            trt.TensorIOMode.INPUT: {},
+            trt.TensorIOMode.OUTPUT: {},
+        }
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             kind = self._engine.get_tensor_dtype(name)
             if kind not in _TYPES:
                 raise ModelError(f"{self._path} has {name} of {kind.name}; float32 and float16 are understood.")
-            side = inputs if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs
-            side[name] = _TYPES[kind]
-        return check_tensors(self._path, inputs, outputs)
+            sides[self._engine.get_tensor_mode(name)][name] = _TYPES[kind]
+        inputs, outputs = sides.values()
+        if set(inputs) != {INPUT} or set(outputs) != {OUTPUT}:
+            raise ModelError(
+                f"{self._path} is no br2net engine: it has inputs {', '.join(inputs) or 'none'} and outputs "
+                f"{', '.join(outputs) or 'none'}, not image and blur; build it with `br2net build`."
+            )
+        return inputs[INPUT], outputs[OUTPUT]

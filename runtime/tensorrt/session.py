@@ -1,45 +1,74 @@
 """An engine file run by TensorRT."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import atexit
+import functools
+import logging
+import weakref
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from queue import SimpleQueue
 
-import numpy as np
-
-from br2net.errors import BackendError, InputError, ModelError
-from br2net.runtime.backend import Backend, DeviceTimes, InferenceOptions
+from br2net.errors import BackendError, CudaError, InputError, ModelError
+from br2net.log import warn_once
+from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.cuda import Cuda, open_cuda, parse_device
-from br2net.runtime.cuda.device_map import DeviceMap
-from br2net.runtime.engine_file import EngineRecord, InputShape, Profile, read_engine, rebuild_command
+from br2net.runtime.cuda.interface import Module
+from br2net.runtime.engine_file import TENSORRT, EngineRecord, InputShape, Profile, read_engine, rebuild_command
+from br2net.runtime.native.cuda_kernels import load_kernels
 from br2net.runtime.preprocessing import check_size
 from br2net.runtime.tensorrt.engine import Engine
-from br2net.runtime.tensorrt.runner import Runner, Submitted
-from br2net.types import Batch, Frame, Map
+from br2net.runtime.tensorrt.request import TensorRTRequest
+
+DEPTH = 3  # one batch on its way in, one in the engine, one on its way out
+_log = logging.getLogger(__name__)
+_open: "weakref.WeakSet[TensorRTBackend]" = weakref.WeakSet()
 
 
 class TensorRTBackend(Backend):
-    """Runs an engine on one NVIDIA GPU. Maps are the caller's own; nothing of the GPU is left after `close`.
-
-    As many threads as `options.streams` compute side by side, each in an execution context of its own; more wait.
+    """Runs an engine on one NVIDIA GPU. Nothing is left on the GPU after `close`, except maps that were asked for there.
 
     Args:
-        path: `x.engine`, with `x.engine.json` beside it.
-        options: `device` is `auto`, `cuda` or `cuda:1`; `precision` and `size` must be the engine's.
+        cuda: GPU; the backend owns it from here on.
+        engine: deserialised engine.
+        record: sidecar of the engine.
+        options: options that `check_options` accepts.
         graphs: replay CUDA graphs, where cuda-python is installed.
-
-    Raises:
-        ModelError: if the file is damaged, or for another TensorRT or GPU; the sentence has the command that mends it.
-        InputError: if an option is not possible with this engine.
-        MissingDependencyError: if TensorRT or pycuda is not installed.
-        BackendError: if there is no GPU, or not enough of its memory.
     """
 
     name = "tensorrt"
+    depth = DEPTH
 
-    def __init__(self, path: Path, options: InferenceOptions, *, graphs: bool = True) -> None:
-        index = parse_device(options.device)
-        with open_cuda(index) as cuda:
+    def __init__(
+        self, cuda: Cuda, engine: Engine, record: EngineRecord, options: InferenceOptions, *, graphs: bool = True
+    ) -> None:
+        super().__init__()
+        profile = record.profile
+        self.metadata, self.precision = record.model, record.model.precision
+        self.device, self.threads = cuda.gpu.name, options.threads
+        self.width, self.height = choose_size(profile, options.size)
+        self.concurrency = options.streams
+        self.max_requests = DEPTH * options.streams
+        self._batches = sorted({profile.smallest.batch, profile.typical.batch, profile.largest.batch})
+        self.fixed_batch = self._batches[0] if len(self._batches) == 1 else None
+        self._cuda, self._engine, self._graphs = cuda, engine, graphs
+        self._module = _load_kernels(cuda)
+
+    @classmethod
+    def load(cls, path: Path, options: InferenceOptions, *, graphs: bool = True) -> "TensorRTBackend":
+        """Load an engine file and make the first request.
+
+        Args:
+            path: `x.engine`, with `x.engine.json` beside it.
+            options: `device` is `auto`, `cuda` or `cuda:1`; `precision` and `size` must be the engine's.
+            graphs: replay CUDA graphs, where cuda-python is installed; TensorRT for RTX never does.
+
+        Raises:
+            ModelError: if the file is damaged, or for another TensorRT or GPU; the sentence has the command that helps.
+            InputError: if an option is not possible with this engine.
+            MissingDependencyError: if TensorRT or pycuda is not installed.
+            BackendError: if there is no GPU, or not enough of its memory.
+        """
+        with ExitStack() as unfinished:
+            cuda = unfinished.enter_context(open_cuda(parse_device(options.device)))
             from br2net.runtime.tensorrt.api import library
 
             plan, record = read_engine(path, library(), cuda.gpu)
@@ -47,157 +76,57 @@ class TensorRTBackend(Backend):
             from br2net.runtime.tensorrt.plan import PlanEngine
 
             with cuda.active():
-                engine = PlanEngine(path, plan)
-            self._begin(lambda: open_cuda(index), engine, record, options, graphs)
-
-    @classmethod
-    def of_parts(
-        cls,
-        new_cuda: Callable[[], Cuda],
-        engine: Engine,
-        record: EngineRecord,
-        options: InferenceOptions,
-        *,
-        graphs: bool = True,
-    ) -> "TensorRTBackend":
-        """A backend of an engine that is loaded already; it owns every `Cuda` that `new_cuda` gives."""
-        backend = cls.__new__(cls)
-        check_options(Path(record.onnx_name), record, options)
-        backend._begin(new_cuda, engine, record, options, graphs)
+                engine = PlanEngine(path, plan, version_compatible=record.version_compatible)
+            graphs = graphs and record.library.flavour == TENSORRT
+            backend = cls(cuda, engine, record, options, graphs=graphs)
+            unfinished.callback(backend.close)
+            backend.request().release()
+            _close_at_exit()
+            _open.add(backend)
+            unfinished.pop_all()
         return backend
-
-    def _begin(
-        self,
-        new_cuda: Callable[[], Cuda],
-        engine: Engine,
-        record: EngineRecord,
-        options: InferenceOptions,
-        graphs: bool,
-    ) -> None:
-        self.metadata = record.model
-        self.precision = record.model.precision
-        self.width, self.height = choose_size(record.profile, options.size)
-        self.concurrency, self.threads = options.streams, options.threads
-        self._smallest, self._largest = record.profile.smallest.batch, record.profile.largest.batch
-        self._runners: list[Runner] = []
-        self._idle: SimpleQueue[Runner] = SimpleQueue()
-        self._last: Runner | None = None
-        self._closed = False
-        largest = (self._largest, 3, self.height, self.width)
-        try:
-            for _ in range(options.streams):
-                cuda = new_cuda()
-                self.device = cuda.gpu.name
-                try:
-                    self._runners.append(Runner(cuda, engine, largest, graphs=graphs))
-                except BaseException:
-                    cuda.close()
-                    raise
-                self._idle.put(self._runners[-1])
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def contexts(self) -> int:
-        """Execution contexts that are there: one for each stream, and a second once two batches were in flight in it."""
-        return sum(len(runner.slots) for runner in self._runners)
 
     @property
     def largest_batch(self) -> int:
-        """How many images one `submit` takes."""
-        return self._largest
+        """Number of frames that one request takes at most."""
+        return self._batches[-1]
 
-    def submit(self, batch: Batch) -> Submitted:
-        """Begin a batch of at most `largest_batch` images and return before it is done; `batch` may be reused at once.
+    def batch_size(self, frames: int) -> int:
+        """Return the smallest of the profile's batch sizes that takes `frames` frames."""
+        super().batch_size(frames)
+        return next(size for size in self._batches if size >= frames)
 
-        The next one may be submitted before the first result is asked for, so that it is copied while the first is
-        computed. Results may be asked for in any order, and are never lost.
+    def _new_request(self, batch: int) -> TensorRTRequest:
+        return TensorRTRequest(self, batch, self._cuda, self._engine, self._module, graphs=self._graphs)
 
-        Raises:
-            InputError: if the batch has another shape or type.
-            BackendError: if CUDA or TensorRT fails, or the backend was closed.
-        """
-        self.check_batch(batch)
-        if len(batch) > self._largest:
-            raise InputError(f"A batch of {len(batch)} does not fit this engine; it takes up to {self._largest}.")
-        runner = self._take()
-        try:
-            return runner.submit(self._filled(batch), len(batch))
-        finally:
-            self._idle.put(runner)
+    def _free(self) -> None:
+        with suppress(CudaError), self._cuda.active():  # a lost context has nothing left to free
+            if self._module is not None:
+                self._module.close()
+            del self._engine
+        self._cuda.close()
 
-    def infer_on_device(self, batch: Batch) -> DeviceMap:
-        """Compute maps and leave them on the GPU.
 
-        Raises:
-            InputError: if the batch has another shape or type, or is smaller or larger than the engine takes.
-            BackendError: if CUDA or TensorRT fails, or the backend was closed.
-        """
-        self.check_batch(batch)
-        if not self._smallest <= len(batch) <= self._largest:
-            raise InputError(
-                f"A batch of {len(batch)} does not fit this engine; it takes {self._smallest} to {self._largest}."
-            )
-        runner = self._take()
-        try:
-            return runner.submit_on_device(batch)
-        finally:
-            self._idle.put(runner)
+def _load_kernels(cuda: Cuda) -> Module | None:
+    """Load the CUDA kernels; warn once and return None where that is not possible."""
+    try:
+        with cuda.active():
+            return load_kernels(cuda)
+    except BackendError as error:
+        if isinstance(error, CudaError) and error.sticky:
+            raise
+        warn_once(_log, f"Frames are resized by the CPU and not on the GPU: {error}")
+        return None
 
-    def _run(self, batch: Batch) -> Batch:
-        runner = self._take()
-        try:
-            with runner.turn():
-                waiting: deque[Submitted] = deque()
-                for start in range(0, len(batch), self._largest):
-                    part = batch[start : start + self._largest]
-                    waiting.append(runner.submit(self._filled(part), len(part)))
-                maps = [item.result() for item in waiting]
-        finally:
-            self._idle.put(runner)
-        return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
-    def detect(self, frames: Sequence[Frame]) -> list[Map]:
-        """Blur maps of frames; where the CUDA kernels are installed, resized and normalised on the GPU."""
-        if not frames:
-            return super().detect(frames)  # which refuses it
-        runner = self._take()
-        try:
-            maps = runner.detect(frames, self._smallest, self.metadata.normalisation)
-        finally:
-            self._idle.put(runner)
-        return super().detect(frames) if maps is None else maps
+@functools.cache
+def _close_at_exit() -> None:
+    """Free TensorRT's objects before the GPU's context, whose own end was registered earlier and so comes later."""
 
-    def device_times(self) -> DeviceTimes | None:
-        """Of the last batch that was run, by CUDA events. Nothing is uploaded or downloaded on an integrated GPU."""
-        return None if self._closed or self._last is None else self._last.times()
-
-    def _take(self) -> Runner:
-        """An idle runner; waits for one."""
-        if self._closed:
-            raise BackendError("The model is closed; load it again.")
-        self._last = self._idle.get()
-        if self._closed:  # meanwhile, by another thread
-            self._idle.put(self._last)
-            raise BackendError("The model is closed; load it again.")
-        return self._last
-
-    def _filled(self, batch: Batch) -> Batch:
-        """The batch with its last image repeated up to the smallest number that the engine takes."""
-        missing = self._smallest - len(batch)
-        return np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]) if missing > 0 else batch
-
-    def close(self) -> None:
-        """Wait for what is in flight and free all of it; a second time does no harm.
-
-        Raises:
-            CudaError: if another thread uses the GPU's context of this backend and not through it.
-        """
-        while self._runners:
-            self._runners[-1].close()
-            self._runners.pop()
-        self._closed = True
+    @atexit.register
+    def close_open() -> None:
+        for backend in list(_open):
+            backend.close()
 
 
 def check_options(path: Path, record: EngineRecord, options: InferenceOptions) -> None:
@@ -228,5 +157,5 @@ def check_options(path: Path, record: EngineRecord, options: InferenceOptions) -
 
 
 def choose_size(profile: Profile, wanted: tuple[int, int] | None) -> tuple[int, int]:
-    """Width and height to run at: as wanted, or what the engine is fastest at."""
+    """Return the width and height to run at: those wanted, or those that the engine is fastest at."""
     return wanted or (profile.typical.width, profile.typical.height)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
-from br2net.runtime.backend import CLOSED, Backend, HostRequest, InferenceOptions
+from br2net.runtime.backend import Backend, HostRequest, InferenceOptions
 from br2net.runtime.metadata import ModelMetadata, Normalisation
 from br2net.runtime.preprocessing import check_size
 from br2net.types import Batch
@@ -59,7 +59,7 @@ class TorchBackend(Backend):
             name = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._device = torch.device(name)
-            self._model: BR2Net | None = checkpoint.model.to(self._device).eval()
+            self._model: BR2Net = checkpoint.model.to(self._device).eval()
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"PyTorch has no device {name} here.") from error
         self.device = name.upper()
@@ -72,8 +72,6 @@ class TorchBackend(Backend):
     def _infer(self, batch: Batch) -> Batch:
         import torch
 
-        if self._model is None:
-            raise BackendError(CLOSED)
         try:
             with torch.inference_mode():
                 result = self._model(torch.from_numpy(batch).to(self._device))
@@ -81,7 +79,5 @@ class TorchBackend(Backend):
         except RuntimeError as error:  # out of memory, most of all
             raise BackendError(f"PyTorch failed: {error}") from error
 
-    def close(self) -> None:
-        """Free the weights."""
-        super().close()
-        self._model = None
+    def _free(self) -> None:
+        del self._model

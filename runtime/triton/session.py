@@ -61,9 +61,8 @@ class TritonBackend(Backend):
             raise BackendError(f"The Triton server {self.device} answered with maps of shape {blur.shape}.")
         return blur
 
-    def close(self) -> None:
+    def _free(self) -> None:
         """Close the connections; the server keeps its model."""
-        super().close()
         self._client.close()
 
     def _choose_size(self, wanted: tuple[int, int] | None, width: int, height: int, url: str) -> tuple[int, int]:

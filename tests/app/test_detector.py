@@ -1,6 +1,7 @@
 """The detector on arrays, paths and lists of them."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from br2net import Camera, Detector
-from br2net.detector import BATCH
+from br2net.detector import FRAMES_AT_ONCE
 from br2net.errors import ImageError, InputError, ModelError
 from br2net.runtime import InferenceOptions
-from br2net.runtime.preprocessing import preprocess
 from br2net.runtime.tensorrt import TensorRTBackend
 from br2net.types import Frame
-from tests.runtime.tensorrt.conftest import record
-from tests.runtime.tensorrt.fake_engine import FakeEngine, by_onnx_runtime
+from tests.runtime.cuda.host_memory import HostMemoryCuda
+from tests.runtime.tensorrt.conftest import emulated, kernels_library, record
+from tests.runtime.tensorrt.fake_engine import FakeEngine
+
+__all__ = ["emulated", "kernels_library"]  # fixtures
 
 OnnxMaker = Callable[..., Path]
 
@@ -61,9 +64,9 @@ def test_a_list_of_mixed_sizes_gives_the_maps_of_each_alone(
 ) -> None:
     path = tmp_path / "photograph.png"
     cv2.imwrite(str(path), photograph[:40])
-    frames = [photograph[: 10 + 7 * index, index:] for index in range(BATCH + 2)]
+    frames = [photograph[: 10 + 7 * index, index:] for index in range(FRAMES_AT_ONCE + 2)]
     results = detector([*frames, path])
-    assert len(results) == BATCH + 3
+    assert len(results) == FRAMES_AT_ONCE + 3
     for result, frame in zip(results, [*frames, photograph[:40]], strict=True):
         np.testing.assert_allclose(result.map, detector(frame).map, atol=1e-5)
 
@@ -144,17 +147,36 @@ def test_a_stream_that_is_left_can_be_taken_up_again(tiny_onnx: Path, tmp_path: 
     assert (first[0, 0, 0], last[0, 0, 0]) == (0, 8)
 
 
-def test_a_map_left_on_the_gpu_is_that_of_the_network(tiny_onnx: Path, photograph: Frame) -> None:
+def engine_backend(tiny_onnx: Path, kind: Callable[..., HostMemoryCuda] = HostMemoryCuda) -> TensorRTBackend:
     engine = FakeEngine(tiny_onnx)
-    backend = TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions())
-    with Detector(backend) as detector, detector.infer_on_device(photograph) as left:
-        batch = preprocess([photograph], backend.width, backend.height, backend.metadata.normalisation)
-        assert np.abs(left.to_host() - by_onnx_runtime(tiny_onnx, batch)).max() < 1e-6
+    return TensorRTBackend(engine.new_device(kind), engine, record(), InferenceOptions())
+
+
+def test_a_map_in_gpu_memory_is_that_of_the_detector(
+    tiny_onnx: Path, photograph: Frame, emulated: Callable[..., HostMemoryCuda]
+) -> None:
+    with Detector(engine_backend(tiny_onnx, emulated)) as detector, detector.infer_on_device(photograph) as there:
+        assert there.shape == photograph.shape[:2]
+        np.testing.assert_array_equal(there.to_host(), detector(photograph).map)
+
+
+def test_a_backend_without_gpu_memory_refuses_a_map_there(detector: Detector, photograph: Frame) -> None:
+    with pytest.raises(InputError, match="no maps in GPU memory"):
+        detector.infer_on_device(photograph)
 
 
 def test_an_engine_is_detected_with_like_any_model(tiny_onnx: Path, photograph: Frame) -> None:
-    engine = FakeEngine(tiny_onnx)
-    backend = TensorRTBackend.of_parts(engine.new_device, engine, record(), InferenceOptions())
-    with Detector(backend) as detector, Detector.load(tiny_onnx, backend="onnxruntime") as reference:
+    with (
+        Detector(engine_backend(tiny_onnx)) as detector,
+        Detector.load(tiny_onnx, backend="onnxruntime") as reference,
+    ):
         for one, other in zip(detector([photograph] * 5), reference([photograph] * 5), strict=True):
             assert np.abs(one.map - other.map).max() < 1e-5
+
+
+def test_threads_share_a_detector(detector: Detector, photograph: Frame) -> None:
+    frames = [photograph[:, shift:] for shift in range(12)]
+    expected = [result.map for result in detector(frames)]
+    with ThreadPoolExecutor(4) as threads:
+        for result, wanted in zip(threads.map(detector, frames), expected, strict=True):
+            np.testing.assert_allclose(result.map, wanted, atol=1e-5)

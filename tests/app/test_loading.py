@@ -69,7 +69,7 @@ class Machine:
         if path.suffix != ".engine":
             return open_backend(path, backend, options)
         engine = FakeEngine(self.built[-1][0])
-        return TensorRTBackend.of_parts(engine.new_device, engine, read_record(path), options)
+        return TensorRTBackend(engine.new_device(), engine, read_record(path), options)
 
 
 @pytest.fixture

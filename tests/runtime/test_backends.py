@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,21 @@ from br2net.errors import BackendError, InputError, MissingDependencyError, Mode
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint, load_checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime import InferenceOptions, open_backend
-from br2net.types import Batch
+from br2net.runtime.backend import detect
+from br2net.runtime.onnxruntime import open_session
+from br2net.runtime.postprocessing import Wanted
+from br2net.types import Batch, Frame, PixelFormat
+
+from .frames import maps_of, network_input, noise_frames
 
 OnnxMaker = Callable[..., Path]
 FP32 = InferenceOptions(precision="fp32")
 ONNX_BACKENDS = ("openvino", "onnxruntime")
 
 
-def a_batch(count: int, height: int = 32, width: int = 64) -> Batch:
-    return np.random.default_rng(8).normal(size=(count, 3, height, width)).astype(np.float32)
-
-
-def by_reference(path: Path, batch: Batch) -> Batch:
+def by_reference(path: Path, frames: Sequence[Frame]) -> Batch:
     """The ONNX project's own evaluator, in NumPy."""
+    batch = network_input(frames)
     results: Any = ReferenceEvaluator(onnx.load(path)).run(None, {"image": batch})
     return np.asarray(results[0], dtype=np.float32)
 
@@ -58,65 +61,65 @@ def exported(checkpoint: Path) -> Path:
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)
-def test_a_backend_computes_what_the_onnx_file_says(tiny_onnx: Path, backend: str) -> None:
-    batch = a_batch(3)
+def test_a_backend_gives_the_maps_of_the_onnx_file(tiny_onnx: Path, backend: str) -> None:
+    frames = noise_frames(3)
     with open_backend(tiny_onnx, backend, FP32) as engine:
-        result = engine.infer(batch)
+        result = maps_of(engine, frames)
         assert (engine.name, engine.precision, engine.device) == (backend, "fp32", "CPU")
     assert result.dtype == np.float32
-    np.testing.assert_allclose(result, by_reference(tiny_onnx, batch), atol=1e-4)
+    np.testing.assert_allclose(result, by_reference(tiny_onnx, frames), atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)
 def test_an_exported_network_gives_the_map_of_its_checkpoint(checkpoint: Path, exported: Path, backend: str) -> None:
-    batch = a_batch(3)
+    frames = noise_frames(3)
     with open_backend(checkpoint) as reference, open_backend(exported, backend, FP32) as engine:
         assert reference.name == "torch"
-        expected = reference.infer(batch)
+        expected = maps_of(reference, frames)
         assert expected.std() > 0.1  # a map, and not one flat value that any network would give
-        np.testing.assert_allclose(engine.infer(batch), expected, atol=1e-4)
+        np.testing.assert_allclose(maps_of(engine, frames), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)
 def test_another_input_size_is_taken_where_the_file_leaves_it_open(tiny_onnx: Path, backend: str) -> None:
-    batch = a_batch(1, 64, 96)
+    frames = noise_frames(1, 64, 96)
     with open_backend(tiny_onnx, backend, InferenceOptions(precision="fp32", size=(96, 64))) as engine:
-        np.testing.assert_allclose(engine.infer(batch), by_reference(tiny_onnx, batch), atol=1e-4)
+        np.testing.assert_allclose(maps_of(engine, frames), by_reference(tiny_onnx, frames), atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)
 def test_a_model_of_fixed_batch_size_is_run_in_parts(make_onnx: OnnxMaker, backend: str, count: int) -> None:
-    batch = a_batch(count)
+    frames = noise_frames(count)
     with open_backend(make_onnx(batch=2, height=32, width=64), backend, FP32) as engine:
-        result = engine.infer(batch)
-    np.testing.assert_allclose(result, by_reference(make_onnx("any.onnx"), batch), atol=1e-4)
+        result = maps_of(engine, frames)
+    np.testing.assert_allclose(result, by_reference(make_onnx("any.onnx"), frames), atol=1e-4)
 
 
 def test_batch_sizes_beyond_those_that_are_kept_give_the_same(tiny_onnx: Path) -> None:
-    batch = a_batch(6)
-    expected = by_reference(tiny_onnx, batch)
+    frames = noise_frames(6)
+    expected = by_reference(tiny_onnx, frames)
     with open_backend(tiny_onnx, "openvino", FP32) as engine:
         for count in (1, 2, 3, 4, 5, 6, 1):
-            np.testing.assert_allclose(engine.infer(batch[:count]), expected[:count], atol=1e-4)
+            np.testing.assert_allclose(maps_of(engine, frames[:count]), expected[:count], atol=1e-4)
 
 
 def test_a_result_is_not_overwritten_by_the_next_call(tiny_onnx: Path) -> None:
-    batch = a_batch(2)
+    frames = noise_frames(2)
     with open_backend(tiny_onnx, "openvino", FP32) as engine:
-        first = engine.infer(batch[:1])
+        first = maps_of(engine, frames[:1])
         before = first.copy()
-        engine.infer(batch[1:])
+        maps_of(engine, frames[1:])
     np.testing.assert_array_equal(first, before)
 
 
 def test_openvino_says_that_it_computes_in_bf16_where_it_does(tiny_onnx: Path) -> None:
     import openvino
 
-    batch = a_batch(1)
+    frames = noise_frames(1)
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     with open_backend(tiny_onnx) as engine:
-        difference = np.abs(engine.infer(batch) - by_reference(tiny_onnx, batch)).max()
+        difference = np.abs(maps_of(engine, frames) - by_reference(tiny_onnx, frames)).max()
         assert (engine.name, engine.precision) == ("openvino", "bf16" if has_bf16 else "fp32")
     assert difference < (0.05 if has_bf16 else 1e-4)
     assert (difference > 1e-5) == has_bf16
@@ -133,19 +136,68 @@ def test_openvino_refuses_a_precision_that_this_cpu_does_not_compute_in(tiny_onn
         open_backend(tiny_onnx, "openvino", InferenceOptions(precision=lacking[0]))
 
 
-@pytest.mark.parametrize("shape", [(3, 32, 64), (0, 3, 32, 64), (1, 1, 32, 64), (1, 3, 64, 32), (1, 32, 64, 3)])
-def test_a_batch_of_another_shape_is_refused(tiny_onnx: Path, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("pixels", "shape"), [(PixelFormat.BGR, (32, 64)), (PixelFormat.NV12, (47, 64)), (PixelFormat.YUYV, (32, 63, 2))]
+)
+def test_a_frame_of_another_layout_is_refused(tiny_onnx: Path, pixels: PixelFormat, shape: tuple[int, ...]) -> None:
     with (
-        open_backend(tiny_onnx, "openvino", FP32) as engine,
-        pytest.raises(InputError, match=r"does not fit; \(N, 3, 32, 64\) is wanted"),
+        open_backend(tiny_onnx, "onnxruntime", FP32) as engine,
+        engine.request() as request,
+        pytest.raises(InputError, match=f"A {pixels.name} frame must be uint8"),
     ):
-        engine.infer(np.zeros(shape, np.float32))
+        request.prepare([np.zeros(shape, np.uint8)], pixels)
+
+
+def test_more_frames_than_a_request_takes_and_none_are_refused(make_onnx: OnnxMaker) -> None:
+    with open_backend(make_onnx(batch=2, height=32, width=64), "onnxruntime", FP32) as engine:
+        with pytest.raises(InputError, match="takes 1 to 2 frames, got 3"):
+            engine.request(3)
+        with engine.request() as request, pytest.raises(InputError, match="takes 1 to 2 frames, got 0"):
+            request.prepare([])
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)
-def test_a_batch_of_another_type_is_refused(tiny_onnx: Path, backend: str) -> None:
-    with open_backend(tiny_onnx, backend, FP32) as engine, pytest.raises(InputError, match="float32 is wanted"):
-        engine.infer(np.zeros((1, 3, 32, 64)))  # type: ignore[arg-type]  # that is the point
+def test_a_request_is_used_again_and_released_once(tiny_onnx: Path, backend: str) -> None:
+    with open_backend(tiny_onnx, backend, FP32) as engine:
+        first = engine.request()
+        other = engine.request()
+        first.release()
+        first.release()
+        assert engine.request() is first
+        assert engine.request() not in (first, other)
+
+
+def test_a_request_that_cannot_be_made_is_waited_for(tiny_onnx: Path) -> None:
+    with open_backend(tiny_onnx, "onnxruntime", FP32) as engine:
+        engine.max_requests = 1
+        held = engine.request()
+        assert engine.try_request() is None
+        waited: list[object] = []
+        thread = threading.Thread(target=lambda: waited.append(engine.request()))
+        thread.start()
+        held.release()
+        thread.join()
+        assert waited == [held]
+
+
+def test_a_list_of_frames_never_waits_for_its_own_requests(tiny_onnx: Path) -> None:
+    frames = noise_frames(40)
+    with open_backend(tiny_onnx, "onnxruntime", FP32) as engine:
+        engine.depth, engine.max_requests = 3, 1
+        np.testing.assert_allclose(maps_of(engine, frames), by_reference(tiny_onnx, frames), atol=1e-4)
+
+
+def test_a_request_in_use_outlives_close(tiny_onnx: Path) -> None:
+    frames = noise_frames(1)
+    for backend in ONNX_BACKENDS:
+        engine = open_backend(tiny_onnx, backend, FP32)
+        with engine.request() as request:
+            request.prepare(frames)
+            engine.close()
+            request.run()
+            (outputs,) = request.finish()
+        assert outputs.map is not None
+        np.testing.assert_allclose(outputs.map, by_reference(tiny_onnx, frames)[0, 0], atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", [*ONNX_BACKENDS, "torch"])
@@ -153,7 +205,7 @@ def test_closing_twice_does_no_harm_and_a_closed_model_says_so(tiny_onnx: Path, 
     with open_backend(checkpoint if backend == "torch" else tiny_onnx, backend, FP32) as engine:
         engine.close()
         with pytest.raises(BackendError, match="is closed"):
-            engine.infer(a_batch(1))
+            maps_of(engine, noise_frames(1))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +250,7 @@ def test_a_checkpoint_is_read_by_torch_alone(checkpoint: Path, backend: str) -> 
 
 
 def test_a_precision_that_is_nowhere_is_refused() -> None:
-    with pytest.raises(InputError, match="There is no precision fp7"):
+    with pytest.raises(InputError, match="Unknown precision 'fp7'"):
         InferenceOptions(precision="fp7")
 
 
@@ -207,7 +259,7 @@ def test_the_threads_that_were_asked_for_are_known_to_what_comes_before_and_afte
 
 
 def test_a_negative_number_of_threads_is_refused() -> None:
-    with pytest.raises(InputError, match="-1 threads"):
+    with pytest.raises(InputError, match=r"threads must be 0 .* got -1"):
         InferenceOptions(threads=-1)
 
 
@@ -256,13 +308,13 @@ def test_a_graph_that_the_engine_cannot_load_is_a_backend_error(tiny_onnx: Path,
 def test_openvino_computes_in_several_threads_at_once_what_it_computes_in_one(tiny_onnx: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    batches = [a_batch(1) * (index / 12.0) for index in range(1, 13)]
+    batches = [noise_frames(1, seed=seed) for seed in range(12)]
     with open_backend(tiny_onnx, "openvino", InferenceOptions(precision="fp32", streams=3)) as backend:
         assert backend.concurrency == 3
         with ThreadPoolExecutor(backend.concurrency) as threads:
-            maps = list(threads.map(backend.infer, batches))
-    for batch, blur in zip(batches, maps, strict=True):
-        np.testing.assert_allclose(blur, by_reference(tiny_onnx, batch), atol=1e-5)
+            maps = list(threads.map(lambda frames: maps_of(backend, frames), batches))
+    for frames, blur in zip(batches, maps, strict=True):
+        np.testing.assert_allclose(blur, by_reference(tiny_onnx, frames), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["x.engine", "x.plan"])
@@ -287,9 +339,18 @@ def test_an_engine_without_a_gpu_is_one_sentence(tmp_path: Path, device: str, mo
         open_backend(tmp_path / "x.engine", options=InferenceOptions(device))
 
 
-def test_only_tensorrt_leaves_maps_on_a_gpu(tiny_onnx: Path) -> None:
-    with open_backend(tiny_onnx, "onnxruntime") as backend, pytest.raises(InputError, match="no maps on a GPU"):
-        backend.infer_on_device(a_batch(1))
+def test_only_tensorrt_keeps_maps_in_gpu_memory(tiny_onnx: Path) -> None:
+    with open_backend(tiny_onnx, "onnxruntime") as backend, pytest.raises(InputError, match="no maps in GPU memory"):
+        detect(backend, noise_frames(1), Wanted.DEVICE_MAP)
+
+
+def test_a_session_is_opened_of_a_file_and_of_bytes(tiny_onnx: Path) -> None:
+    batch = network_input(noise_frames(2))
+    for model in (tiny_onnx, tiny_onnx.read_bytes()):
+        (maps,) = open_session(model, threads=1).run(["blur"], {"image": batch})
+        np.testing.assert_allclose(maps, by_reference(tiny_onnx, noise_frames(2)), atol=1e-4)
+    with pytest.raises(BackendError, match="cannot load a model"):
+        open_session(b"nonsense")
 
 
 def test_openvino_models_of_few_threads_are_not_put_on_the_same_processor(

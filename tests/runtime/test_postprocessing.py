@@ -5,8 +5,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from br2net.runtime.postprocessing import TINT_BGR, overlay, to_frame_size, to_grey
-from br2net.types import Frame
+from br2net.runtime.postprocessing import TINT_BGR, Wanted, overlay, postprocess, to_grey
+from br2net.types import Frame, Map
+
+
+def to_frame_size(blur: Map, width: int, height: int) -> Map:
+    full = postprocess(blur, np.zeros((height, width, 3), np.uint8), (width, height), Wanted.MAP).map
+    assert full is not None
+    return full
 
 
 @pytest.mark.parametrize("size", [(100, 75), (64, 32), (20, 10), (1, 1)])

@@ -3,22 +3,26 @@
 Work given to a stream is really put off, by a schedule that a GPU might choose: "latest" does nothing before somebody
 waits for it, "earliest" everything at once, and "random" something in between. What may not be relied on is refused
 whatever the schedule: use after free, double free, touching or freeing a buffer before the stream is done with it, two
-streams in one buffer without an order, the wrong thread, sizes that do not fit, what a capture does not allow.
+streams in one buffer without an order, a thread outside of `active`, sizes that do not fit, what a capture does not allow.
+
+Several threads may be inside `active`; one of them at a time is in a call.
 """
 
+import functools
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from br2net.errors import CudaError, OutOfMemoryError
 from br2net.runtime.cuda.interface import DeviceBuffer, Event, HostBuffer, Module, Stream
+from br2net.runtime.cuda.lock import ContextLock
 from br2net.runtime.gpu import Gpu
 
 from .ordering import Access, Accesses, Clock, RuleBroken, merged
@@ -27,6 +31,20 @@ FRESH, FREED = 0xA5, 0xDD  # what uninitialised and freed memory holds
 SCHEDULES = ("latest", "earliest", "random")
 T = TypeVar("T", bound="Thing")
 Bytes = NDArray[np.uint8]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def one_at_a_time(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Let one thread at a time into the calls of one GPU."""
+
+    @functools.wraps(call)
+    def wrapped(self: Any, *arguments: P.args, **options: P.kwargs) -> R:
+        cuda = self if isinstance(self, HostMemoryCuda) else self.cuda
+        with cuda.mutex:
+            return call(self, *arguments, **options)
+
+    return wrapped
 
 
 @dataclass(frozen=True)
@@ -47,15 +65,7 @@ class Marker:
     number: int
 
 
-@dataclass(frozen=True)
-class Wait:
-    """A stream waits for a recording of an event."""
-
-    event: "FakeEvent"
-    number: int
-
-
-Item = Operation | Marker | Wait
+Item = Operation | Marker
 
 
 class Thing:
@@ -73,6 +83,7 @@ class Thing:
         if not self.is_open:
             raise RuleBroken(f"a {type(self).__name__} is used after it was closed")
 
+    @one_at_a_time
     def close(self) -> None:
         if self.is_open:
             self.cuda.check_thread()
@@ -97,6 +108,7 @@ class Memory(Thing):
         self.bytes: Bytes = np.full(size_bytes, fill, np.uint8)
         self.accesses = Accesses(f"buffer {len(cuda.things)} of {size_bytes} bytes")
 
+    @one_at_a_time
     def close(self) -> None:
         self.cuda.check_thread()
         if not self.is_open:
@@ -118,18 +130,11 @@ class FakeDeviceBuffer(Memory):
 
 
 class FakeHostBuffer(Memory):
-    def __init__(self, cuda: "HostMemoryCuda", size_bytes: int, mapped: bool) -> None:
+    def __init__(self, cuda: "HostMemoryCuda", size_bytes: int) -> None:
         super().__init__(cuda, size_bytes, 0)
-        self.mapped = mapped
         self.filled = 0  # how often a stream wrote to it
 
-    @property
-    def device_address(self) -> int:
-        self.check()
-        if not self.mapped:
-            raise RuleBroken("a buffer that is not mapped has no device address")
-        return self.bytes.ctypes.data
-
+    @one_at_a_time
     def view(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         self.check()
         for access in self.accesses.pending(self.cuda.host_clock, writes=True):
@@ -146,21 +151,17 @@ class FakeEvent(Thing):
         self.recorded = self.reached = 0
         self.clock: Clock = {}
         self.stream: FakeStream | None = None
-        self.in_capture = False
 
-    @property
-    def handle(self) -> int | None:
-        return id(self) if self.cuda.can_capture else None
-
+    @one_at_a_time
     def record(self, stream: Stream) -> None:
         self.check()
         own = self.cuda.stream_of(stream)
-        self.in_capture = own.captured is not None
         self.recorded += 1
         self.clock = merged(own.clock, self.cuda.host_clock)
         self.stream = own
         own.enqueue(Marker(self, self.recorded))
 
+    @one_at_a_time
     def synchronize(self) -> None:
         self.check()
         self.cuda.refuse_in_capture("waiting for an event")
@@ -182,6 +183,7 @@ class FakeEvent(Thing):
         self.cuda.host_clock = merged(self.cuda.host_clock, self.clock)
         return True
 
+    @one_at_a_time
     def milliseconds_since(self, earlier: Event) -> float:
         self.check()
         if not (self.is_reached() and earlier.is_reached()):
@@ -196,12 +198,14 @@ class FakeStream(Thing):
         self.clock: Clock = {}
         self.count = 0
         self.captured: list[Operation] | None = None
+        self.captures_in = 0  # the thread that captures
 
     @property
     def handle(self) -> int:
         self.check()
         return id(self)
 
+    @one_at_a_time
     def give(self, operation: Operation) -> None:
         """Enqueue an operation, or record it where a capture is on."""
         self.check()
@@ -226,23 +230,19 @@ class FakeStream(Thing):
     def enqueue(self, item: Item) -> None:
         """Put an item at the end, and do as much as the schedule wants."""
         if self.captured is not None:
-            if isinstance(item, Wait):
-                raise RuleBroken("a capture cannot wait for work outside it")
             return
         self.items.append(item)
         self.cuda.go_on()
 
     def do_next(self) -> None:
-        """Do the first item, and before it what it waits for."""
-        item = self.items[0]
-        if isinstance(item, Wait):
-            item.event.reach(item.number)
-        self.items.pop(0)
+        """Do the first item."""
+        item = self.items.pop(0)
         if isinstance(item, Operation):
             item.run()
-        elif isinstance(item, Marker):
+        else:
             item.event.reached = max(item.event.reached, item.number)
 
+    @one_at_a_time
     def synchronize(self) -> None:
         self.check()
         self.cuda.refuse_in_capture("waiting for a stream")
@@ -251,15 +251,7 @@ class FakeStream(Thing):
             self.do_next()
         self.cuda.host_clock = merged(self.cuda.host_clock, self.clock)
 
-    def wait(self, event: Event) -> None:
-        self.check()
-        own = self.cuda.event_of(event)
-        if own.in_capture:
-            raise RuleBroken("work outside a capture cannot wait for an event that was recorded inside")
-        if own.recorded:
-            self.clock = merged(self.clock, own.clock)
-            self.enqueue(Wait(own, own.recorded))
-
+    @one_at_a_time
     def close(self) -> None:
         if self.is_open and self.captured is not None:
             raise RuleBroken("a stream is closed during a capture")
@@ -271,10 +263,10 @@ class FakeGraph(Thing):
         super().__init__(cuda)
         if stream.items:
             raise RuleBroken("a capture begins before the stream is synchronised")
-        stream.captured = []
+        self.operations = stream.captured = []
+        stream.captures_in = threading.get_ident()
         try:
             work()
-            self.operations = stream.captured
         except BaseException:
             self.is_open = False
             raise
@@ -286,6 +278,7 @@ class FakeGraph(Thing):
         """Whether its work reads or writes a buffer."""
         return any(memory in (*item.reads, *item.writes) for item in self.operations)
 
+    @one_at_a_time
     def launch(self, stream: Stream) -> None:
         self.check()
         self.launches += 1
@@ -299,14 +292,12 @@ class HostMemoryCuda:
 
     Attributes:
         can_capture: as if cuda-python was installed.
-        integrated: as on a Jetson.
         limit_bytes: of its memory.
         schedule: one of `SCHEDULES`.
         fault: CUDA's text of a sticky fault; everything fails once it is set.
     """
 
     can_capture: bool = True
-    integrated: bool = False
     limit_bytes: int = 1 << 40
     schedule: str = "latest"
     gpu: Gpu = field(default_factory=lambda: Gpu("Host Memory", "8.7"))
@@ -317,28 +308,22 @@ class HostMemoryCuda:
     is_closed: bool = False
 
     def __post_init__(self) -> None:
-        self._owner: int | None = None
-        self._depth = 0
+        self.mutex = threading.RLock()
+        self.lock = ContextLock()
         self._random = random.Random(0)
         self._going = False
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        me = threading.get_ident()
-        if self.is_closed:
-            raise CudaError("closed")
-        if self._owner not in (None, me):
-            raise CudaError("another thread is inside")
         self.raise_fault("entering the GPU's context")
-        self._owner, self._depth = me, self._depth + 1
+        self.lock.enter()
         try:
             yield
         finally:
-            self._depth -= 1
-            self._owner = me if self._depth else None
+            self.lock.leave()
 
     def check_thread(self) -> None:
-        if self._owner != threading.get_ident():
+        if not self.lock.is_inside():
             raise RuleBroken("CUDA is used by a thread that is not inside `active`")
 
     def raise_fault(self, doing: str) -> None:
@@ -346,7 +331,9 @@ class HostMemoryCuda:
             raise CudaError(f"The GPU's context broke while {doing} ({self.fault}).", sticky=True)
 
     def refuse_in_capture(self, doing: str) -> None:
-        if any(isinstance(item, FakeStream) and item.captured is not None for item in self.things):
+        me = threading.get_ident()
+        streams = [item for item in self.things if isinstance(item, FakeStream)]
+        if any(stream.captured is not None and stream.captures_in == me for stream in streams):
             raise RuleBroken(f"{doing} is not allowed during a capture")
 
     def go_on(self) -> None:
@@ -369,16 +356,23 @@ class HostMemoryCuda:
         """Everything that is open."""
         return [item for item in self.things if item.is_open]
 
+    def memory_in_use(self) -> int:
+        """Bytes of all open buffers, page-locked ones included."""
+        return sum(item.size_bytes for item in self.in_use() if isinstance(item, Memory))
+
+    @one_at_a_time
     def memory(self) -> tuple[int, int]:
-        used = sum(item.size_bytes for item in self.in_use() if isinstance(item, Memory))
-        return self.limit_bytes - used, self.limit_bytes
+        return self.limit_bytes - self.memory_in_use(), self.limit_bytes
 
     def _reserve(self, size_bytes: int) -> None:
         self.check_thread()
         self.raise_fault("reserving memory")
+        if size_bytes < 1:
+            raise RuleBroken(f"{size_bytes} bytes of memory")
         if size_bytes > self.memory()[0]:
             raise OutOfMemoryError("The GPU ran out of memory.")
 
+    @one_at_a_time
     def device_buffer(self, size_bytes: int, *, outlives: bool = False) -> FakeDeviceBuffer:
         self._reserve(size_bytes)
         buffer = FakeDeviceBuffer(self, size_bytes, FRESH)
@@ -388,14 +382,17 @@ class HostMemoryCuda:
 
     lent: list[FakeDeviceBuffer] = field(default_factory=list)
 
-    def host_buffer(self, size_bytes: int, *, mapped: bool = False) -> FakeHostBuffer:
+    @one_at_a_time
+    def host_buffer(self, size_bytes: int) -> FakeHostBuffer:
         self._reserve(size_bytes)
-        return FakeHostBuffer(self, size_bytes, mapped)
+        return FakeHostBuffer(self, size_bytes)
 
+    @one_at_a_time
     def stream(self) -> FakeStream:
         return FakeStream(self)
 
-    def event(self, *, timed: bool = False) -> FakeEvent:
+    @one_at_a_time
+    def event(self) -> FakeEvent:
         return FakeEvent(self)
 
     def has_stream(self, handle: int) -> bool:
@@ -411,14 +408,6 @@ class HostMemoryCuda:
                 return item
         raise RuleBroken("a stream of another device")
 
-    def event_of(self, event: Event | int) -> FakeEvent:
-        """The event that is meant, also by its handle."""
-        for item in self.things:
-            if isinstance(item, FakeEvent) and (item is event or id(item) == event):
-                item.check()
-                return item
-        raise RuleBroken("an event of another device")
-
     def memory_at(self, address: int) -> Memory:
         """The buffer at a device address."""
         for item in self.things:
@@ -432,9 +421,6 @@ class HostMemoryCuda:
 
     def download(self, destination: HostBuffer, source: DeviceBuffer, size_bytes: int, stream: Stream) -> None:
         self._copy("a download", self.memory_of(destination), self.memory_of(source), size_bytes, stream)
-
-    def copy(self, destination: DeviceBuffer, source: DeviceBuffer, size_bytes: int, stream: Stream) -> None:
-        self._copy("a copy", self.memory_of(destination), self.memory_of(source), size_bytes, stream)
 
     def memory_of(self, buffer: DeviceBuffer | HostBuffer) -> Memory:
         if not isinstance(buffer, Memory) or buffer.cuda is not self:
@@ -459,6 +445,7 @@ class HostMemoryCuda:
     def load_module(self, image: bytes) -> Module:
         raise CudaError("CUDA failed while loading its kernels: there are none in host memory.")
 
+    @one_at_a_time
     def release(self, buffer: DeviceBuffer) -> None:
         memory = self.memory_of(buffer)
         if not memory.is_open:
@@ -470,14 +457,19 @@ class HostMemoryCuda:
         memory.bytes[:] = FREED
 
     def close(self) -> None:
-        if self.is_closed:
+        if not self.lock.close():
             return
-        if not self.fault:
-            with self.active():
+        try:
+            if not self.fault:
+                for item in self.things:
+                    if isinstance(item, FakeStream) and item.is_open:
+                        item.synchronize()
                 for item in reversed(self.in_use()):
                     if item not in self.lent:
                         item.close()
-        self.is_closed = True
+            self.is_closed = True
+        finally:
+            self.lock.leave()
 
     def __enter__(self) -> "HostMemoryCuda":
         return self

@@ -65,7 +65,7 @@ def test_two_streams_in_one_buffer_without_an_order(host: HostMemoryCuda) -> Non
             host.download(back, memory, SIZE, host.stream())
 
 
-def test_a_thread_that_is_not_the_owner(host: HostMemoryCuda) -> None:
+def test_a_thread_outside(host: HostMemoryCuda) -> None:
     broken: list[RuleBroken] = []
 
     def use() -> None:

@@ -97,11 +97,9 @@ def leaves_nothing(ended: Ending) -> bool:
 
 
 @pytest.mark.parametrize("suite", ["cuda/test_sequences.py", "tensorrt/test_channel_engine.py"])
-@pytest.mark.parametrize("integrated", ["", "1"])
-def test_the_sequences_of_calls_run(driver: Driver, suite: str, integrated: str) -> None:
-    environment = {"BR2NET_TEST_DRIVER_INTEGRATED": integrated} if integrated else {}
+def test_the_sequences_of_calls_run(driver: Driver, suite: str) -> None:
     arguments = ("-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(HERE.parent / suite))
-    ended = driver.run(*arguments, **environment)
+    ended = driver.run(*arguments)
     assert ended.code == 0, ended.out + ended.err
     assert "passed" in ended.out and "skipped" not in ended.out, ended.out
     assert leaves_nothing(ended), ended.left
@@ -115,7 +113,7 @@ def test_without_cuda_python_they_run_but_for_the_graphs(driver: Driver) -> None
     assert leaves_nothing(ended), ended.left
 
 
-def test_the_lack_of_cuda_python_is_said_once(driver: Driver) -> None:
+def test_the_lack_of_cuda_python_is_logged_once(driver: Driver) -> None:
     code = "from br2net.runtime.cuda import open_cuda\nfor _ in range(3):\n    open_cuda().close()"
     ended = driver.run_code(code, BR2NET_TEST_WITHOUT_CUDA_PYTHON="1")
     assert ended.err.count("pip install cuda-python") == 1 == len(ended.err.splitlines())

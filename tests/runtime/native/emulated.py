@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from br2net.runtime.cuda.interface import KernelArgument, Stream
+from br2net.runtime.native import Status, installed
 
-from ..cuda.host_memory import HostMemoryCuda, Memory, Operation, Thing
+from ..cuda.host_memory import HostMemoryCuda, Memory, Operation, Thing, one_at_a_time
 from ..cuda.ordering import RuleBroken
 
 SOURCE = Path(__file__).with_name("emulation")
@@ -46,6 +48,7 @@ class EmulatedModule(Thing):
         super().__init__(cuda)
         self.library = cuda.library
 
+    @one_at_a_time
     def launch(
         self,
         name: str,
@@ -82,3 +85,10 @@ class EmulatedCuda(HostMemoryCuda):
 
     def load_module(self, image: bytes) -> EmulatedModule:  # type: ignore[override]
         return EmulatedModule(self)
+
+
+def pretend_kernels_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernels compiled for the CPU stand for those that the installation lacks."""
+    state = Status(True, True, "", "", "", ("sm_75",), "13.0", "")
+    monkeypatch.setattr("br2net.runtime.native.cuda_kernels.status", lambda: state)
+    monkeypatch.setattr("br2net.runtime.native.cuda_kernels.FATBIN", installed.LIBRARY)

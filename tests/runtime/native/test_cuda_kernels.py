@@ -13,9 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from br2net.errors import BackendError
 from br2net.runtime.cuda import Cuda, open_cuda
 from br2net.runtime.cuda.interface import DeviceBuffer, Stream
-from br2net.runtime.native import cpu, installed, is_available
-from br2net.runtime.native.cuda_kernels import CudaKernels, DeviceFrame, DevicePictures
-from br2net.runtime.native.installed import Status
+from br2net.runtime.native import Status, cpu, installed, is_available, status
+from br2net.runtime.native.cuda_kernels import CudaKernels, DeviceFrame, DevicePictures, load_kernels
 from br2net.types import PixelFormat
 
 from ..cuda.gpu import why_no_gpu
@@ -46,17 +45,11 @@ def cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
             yield real
         return
     if not installed.FATBIN.is_file():
-        pretend_kernels_are_built(monkeypatch)
+        emulated.pretend_kernels_are_built(monkeypatch)
     device = emulated.EmulatedCuda(schedule=request.param)
     device.library = request.getfixturevalue("library")
     with device, device.active():
         yield device
-
-
-def pretend_kernels_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = Status(True, True, "", "", "", ("sm_75",), "13.0", "")
-    monkeypatch.setattr("br2net.runtime.native.cuda_kernels.status", lambda: state)
-    monkeypatch.setattr("br2net.runtime.native.cuda_kernels.FATBIN", installed.LIBRARY)
 
 
 def put(cuda: Cuda, stream: Stream, array: NDArray[Any]) -> DeviceBuffer:
@@ -187,7 +180,7 @@ def test_without_kernels_the_way_to_get_them_is_told(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.skipif(shutil.which("cuobjdump") is None, reason="there is no cuobjdump")
 def test_the_fatbin_holds_the_architectures_that_status_names() -> None:
-    state = installed.status()
+    state = status()
     if not state.fatbin_architectures:
         pytest.skip(state.fatbin_reason)
     listing = {}
@@ -199,3 +192,65 @@ def test_the_fatbin_holds_the_architectures_that_status_names() -> None:
     for architecture in state.fatbin_architectures:
         name = architecture.replace("compute_", "sm_")
         assert f".{name}." in listing["ptx" if name != architecture else "elf"]
+
+
+def test_two_objects_share_a_module_and_only_its_owner_closes_it(cuda: Cuda) -> None:
+    module = load_kernels(cuda)
+    for _ in range(2):
+        with CudaKernels(cuda, module) as kernels, cuda.stream() as stream:
+            blur, grey = put(cuda, stream, np.full((2, 2), 0.4, np.float32)), cuda.device_buffer(35)
+            kernels.postprocess(blur.address, 2, 2, DevicePictures(7, 5, grey=grey.address), stream)
+            np.testing.assert_array_equal(get(cuda, stream, grey, (5, 7), np.uint8), 102)
+    module.close()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"width": 0},
+        {"height": -1},
+        {"address": 0},
+        {"pitch_bytes": 191},
+        {"pixels": PixelFormat.YUYV, "width": 63},
+        {"pixels": PixelFormat.NV12, "chroma_pitch_bytes": 64},
+        {"pixels": PixelFormat.NV12, "chroma_pitch_bytes": 63, "chroma_address": 4096},
+        {"pixels": PixelFormat.NV12, "chroma_pitch_bytes": 64, "chroma_address": 4096, "height": 31},
+        {"pixels": PixelFormat.NV12, "chroma_pitch_bytes": 64, "chroma_address": 4096, "width": 63},
+    ],
+)
+def test_a_frame_that_a_kernel_would_read_outside_of_is_refused(facts: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must have a size, pitches and planes"):
+        DeviceFrame(**{"address": 1024, "pitch_bytes": 192, "width": 64, "height": 32, **facts})
+
+
+def test_calls_that_break_the_contract_are_refused_before_a_kernel_starts() -> None:
+    device = emulated.EmulatedCuda()
+    with device.active():
+        kernels, stream = CudaKernels(device, HostMemoryModule()), device.stream()
+        frame = DeviceFrame(1024, 21, 7, 5)
+        yuyv = DeviceFrame(1024, 16, 8, 5, PixelFormat.YUYV)
+        with pytest.raises(ValueError, match="An input must have pixels"):
+            kernels.preprocess(frame, 1024, 0, 32, SCALE, SHIFT, stream)
+        for blur_size, pictures, given in [
+            ((2, 0), DevicePictures(7, 5, map=1024), None),
+            ((2, 2), DevicePictures(0, 5, map=1024), None),
+            ((2, 2), DevicePictures(7, 5, overlay=1024), None),
+            ((2, 2), DevicePictures(8, 5, overlay=1024), frame),
+            ((2, 2), DevicePictures(8, 5, overlay=1024), yuyv),
+        ]:
+            with pytest.raises(ValueError, match=r"must have pixels|needs a BGR frame"):
+                kernels.postprocess(1024, *blur_size, pictures, stream, frame=given)
+
+
+class HostMemoryModule:
+    """Kernels that must not be started."""
+
+    def launch(self, *_: object) -> None:
+        raise AssertionError("a kernel was started")
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> "HostMemoryModule":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...

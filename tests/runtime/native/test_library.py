@@ -28,8 +28,7 @@ FRAME = np.random.default_rng(1).integers(0, 256, (720, 1280, 3), dtype=np.uint8
 @pytest.fixture
 def nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """As if nothing had been compiled at installation; gives the folder that has nothing."""
-    for module in (installed, library):
-        monkeypatch.setattr(module, "LIBRARY", tmp_path / "libbr2net_native.so")
+    monkeypatch.setattr(installed, "LIBRARY", tmp_path / "libbr2net_native.so")
     monkeypatch.setattr(installed, "FATBIN", tmp_path / "kernels.fatbin")
     monkeypatch.setattr(installed, "FACTS", tmp_path / "build.json")
     library.open_library.cache_clear()
@@ -92,6 +91,7 @@ def test_one_thread_starts_no_other() -> None:
     code = """
 import os, numpy as np
 from br2net.runtime.native import cpu
+from br2net.types import PixelFormat
 
 frame, planes = np.zeros((720, 1280, 3), np.uint8), np.empty((3, 384, 384), np.float32)
 before = len(os.listdir("/proc/self/task"))
@@ -157,6 +157,7 @@ def test_no_byte_beyond_a_frame_or_a_result_is_touched() -> None:
     code = """
 import ctypes, mmap, numpy as np
 from br2net.runtime.native import cpu
+from br2net.types import PixelFormat
 
 libc, kept = ctypes.CDLL(None), []
 def at_the_end(shape, kind):

@@ -6,15 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from br2net.runtime import postprocessing
 from br2net.runtime.native import cpu, is_available
-from br2net.runtime.postprocessing import TINT_BGR, Pictures, overlay, postprocess, to_frame_size
+from br2net.runtime.postprocessing import TINT_BGR, Outputs, Wanted, overlay, postprocess
+from br2net.types import THRESHOLD
 
 from . import reference
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="the native part is not built here")
 
 Float = NDArray[np.float32]
+EVERYTHING = Wanted.MAP | Wanted.GREY | Wanted.FRACTION | Wanted.HISTOGRAM | Wanted.OVERLAY
 SIZES = [
     ((96, 64), (321, 203)),
     ((64, 64), (30, 20)),
@@ -27,6 +28,12 @@ SIZES = [
 
 def random_map(width: int, height: int) -> Float:
     return np.random.default_rng(width * height).random((height, width), dtype=np.float32) * 1.2 - np.float32(0.1)
+
+
+def to_frame_size(blur: Float, width: int, height: int) -> Float:
+    full = postprocess(blur, noise(width, height), (width, height), Wanted.MAP).map
+    assert full is not None
+    return full
 
 
 def exact(blur: Float, width: int, height: int) -> NDArray[np.float64]:
@@ -54,10 +61,10 @@ def test_a_map_of_any_size_fits_any_frame(own: tuple[int, int], wanted: tuple[in
 
 
 @pytest.mark.parametrize(("own", "wanted"), SIZES)
-def test_all_pictures_of_one_pass_agree_with_numpy(own: tuple[int, int], wanted: tuple[int, int]) -> None:
+def test_all_outputs_of_one_pass_agree_with_numpy(own: tuple[int, int], wanted: tuple[int, int]) -> None:
     frame = noise(*wanted)
-    made = postprocess(random_map(*own), *wanted, frame=frame, grey=True, histogram=True)
-    assert made.grey is not None and made.overlay is not None
+    made = postprocess(random_map(*own), frame, wanted, EVERYTHING)
+    assert made.map is not None and made.grey is not None and made.overlay is not None
     levels = made.map.astype(np.float64) * 255.0
     assert np.abs(made.grey - levels).max() <= 0.5 + 1e-4
     np.testing.assert_array_equal(made.histogram, np.bincount(made.grey.ravel(), minlength=256))
@@ -66,11 +73,12 @@ def test_all_pictures_of_one_pass_agree_with_numpy(own: tuple[int, int], wanted:
     np.testing.assert_allclose(made.overlay, weight * TINT_BGR + (1.0 - weight) * frame, atol=0.52)
 
 
-def test_the_pictures_are_those_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_outputs_are_those_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     blur, frame = random_map(96, 64), noise(333, 211)
-    compiled = postprocess(blur, 333, 211, frame=frame, grey=True, histogram=True)
+    compiled = postprocess(blur, frame, (333, 211), EVERYTHING)
     monkeypatch.setenv("BR2NET_NATIVE", "0")
-    usual = postprocess(blur, 333, 211, frame=frame, grey=True, histogram=True)
+    usual = postprocess(blur, frame, (333, 211), EVERYTHING)
+    assert compiled.map is not None and usual.map is not None
     np.testing.assert_allclose(compiled.map, usual.map, atol=1e-3)
     for ours, theirs in [(compiled.grey, usual.grey), (compiled.overlay, usual.overlay)]:
         assert ours is not None and theirs is not None
@@ -81,15 +89,18 @@ def test_the_pictures_are_those_of_opencv(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("native", ["0", "1"])
-def test_only_what_was_asked_for_is_made(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_wanted_outputs_are_made(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BR2NET_NATIVE", native)
-    made = postprocess(np.full((2, 2), 0.5, np.float32), 4, 4, histogram=True)
-    assert made.overlay is None and made.grey is None
-    assert made.histogram is not None
-    assert (made.blurred_fraction, made.histogram[128]) == (1.0, 16)
+    blur = np.full((2, 2), 0.5, np.float32)
+    made = postprocess(blur, noise(4, 4), (4, 4), Wanted.HISTOGRAM)
+    assert made.histogram is not None and made.histogram[128] == 16
+    assert {name for name, value in vars(made).items() if value is not None} == {"histogram"}
+    made = postprocess(blur, noise(4, 4), (4, 4), Wanted.FRACTION)
+    assert made.blurred_fraction == 1.0
+    assert {name for name, value in vars(made).items() if value is not None} == {"blurred_fraction"}
 
 
-def same(ours: Pictures, theirs: Pictures) -> bool:
+def same(ours: Outputs, theirs: Outputs) -> bool:
     return all(
         np.array_equal(getattr(ours, name), getattr(theirs, name)) for name in ("map", "grey", "histogram", "overlay")
     )
@@ -98,9 +109,7 @@ def same(ours: Pictures, theirs: Pictures) -> bool:
 @pytest.mark.parametrize("size", [(1280, 720), (77, 1500)])
 def test_threads_change_nothing(size: tuple[int, int]) -> None:
     blur, frame = random_map(64, 64), noise(*size)
-    one, five = (
-        postprocess(blur, *size, frame=frame, grey=True, histogram=True, threads=threads) for threads in (1, 5)
-    )
+    one, five = (postprocess(blur, frame, size, EVERYTHING, threads=threads) for threads in (1, 5))
     assert same(one, five)
 
 
@@ -113,8 +122,8 @@ def test_rows_of_a_frame_may_lie_apart() -> None:
 
 
 def test_not_a_number_stays_one_and_is_black() -> None:
-    made = postprocess(np.full((3, 3), np.nan, np.float32), 3, 3, frame=noise(3, 3), grey=True)
-    assert np.isnan(made.map).all()
+    made = postprocess(np.full((3, 3), np.nan, np.float32), noise(3, 3), (3, 3), EVERYTHING)
+    assert made.map is not None and np.isnan(made.map).all()
     assert made.grey is not None and not made.grey.any()
     np.testing.assert_array_equal(made.overlay, noise(3, 3))
 
@@ -136,5 +145,5 @@ def test_counts_are_added_to() -> None:
 def test_the_threshold_is_that_of_a_blur_map() -> None:
     just_below = np.nextafter(np.float32(0.5), np.float32(0.0))
     blur = np.array([[0.5, just_below]], np.float32)
-    assert postprocess(blur, 2, 1).blurred_fraction == 0.5
-    assert postprocessing.THRESHOLD == 0.5
+    assert postprocess(blur, noise(2, 1), (2, 1), Wanted.FRACTION).blurred_fraction == 0.5
+    assert THRESHOLD == 0.5

@@ -153,7 +153,7 @@ def test_an_array_of_another_format_is_refused(
     shape: tuple[int, ...], pixels: PixelFormat, native: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BR2NET_NATIVE", native)
-    with pytest.raises(InputError, match=f"A {pixels.name} frame is uint8"):
+    with pytest.raises(InputError, match=f"A {pixels.name} frame must be uint8"):
         preprocess([np.zeros(shape, np.uint8)], 32, 32, IMAGENET, pixels=pixels)
 
 

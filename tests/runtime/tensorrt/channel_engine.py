@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from br2net.runtime.tensorrt.engine import ExecutionContext, Tensors
+from br2net.runtime.tensorrt.engine import ExecutionContext
 
 
 class ChannelEngine:
     """Needs pycuda and cuda-python, and nothing of NVIDIA's besides the driver."""
 
-    tensors = Tensors(np.dtype(np.float32), np.dtype(np.float32))
+    input_type = output_type = np.dtype(np.float32)
 
     def new_context(self) -> "ExecutionContext":
         return ChannelContext()
@@ -20,7 +20,7 @@ class ChannelEngine:
 
 
 class ChannelContext:
-    """Enqueues copies; the input counts as consumed behind the last of them."""
+    """Enqueues copies."""
 
     def __init__(self) -> None:
         from cuda.bindings import driver
@@ -28,7 +28,6 @@ class ChannelContext:
         self._driver: Any = driver
         self.addresses: dict[str, int] = {}
         self.shape: tuple[int, ...] = ()
-        self.consumed = 0
 
     def set_input_shape(self, name: str, shape: tuple[int, ...], /) -> bool:
         self.shape = shape
@@ -36,10 +35,6 @@ class ChannelContext:
 
     def set_tensor_address(self, name: str, memory: int, /) -> bool:
         self.addresses[name] = memory
-        return True
-
-    def set_input_consumed_event(self, event: int, /) -> bool:
-        self.consumed = event
         return True
 
     def execute_async_v3(self, stream_handle: int, /) -> bool:
@@ -50,6 +45,4 @@ class ChannelContext:
             source = self.addresses["image"] + number * channels * plane
             target = self.addresses["blur"] + number * plane
             codes += self._driver.cuMemcpyDtoDAsync(target, source, plane, stream_handle)
-        if self.consumed:
-            codes += self._driver.cuEventRecord(self.consumed, stream_handle)
         return all(int(code) == 0 for code in codes)

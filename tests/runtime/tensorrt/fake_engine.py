@@ -1,6 +1,7 @@
 """An engine in host memory: what TensorRT does with an ONNX file, done by ONNX Runtime, under TensorRT's rules."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from br2net.errors import OutOfMemoryError
-from br2net.runtime.tensorrt.engine import ExecutionContext, Tensors
+from br2net.runtime.tensorrt.engine import ExecutionContext
 from tests.runtime.cuda.host_memory import FakeDeviceBuffer, HostMemoryCuda, Memory, Operation
 from tests.runtime.cuda.ordering import RuleBroken
 
@@ -36,13 +37,12 @@ class FakeEngine:
     def __init__(self, onnx: Path, *, half: bool = False) -> None:
         self._onnx = onnx
         self.devices: list[HostMemoryCuda] = []
-        kind = np.dtype(np.float16 if half else np.float32)
-        self.tensors = Tensors(kind, kind)
+        self.input_type = self.output_type = np.dtype(np.float16 if half else np.float32)
         self.contexts: list[FakeContext] = []
         self.most_contexts = 8
         self.said = ""
 
-    def new_device(self, kind: type[HostMemoryCuda] = HostMemoryCuda, **options: Any) -> HostMemoryCuda:
+    def new_device(self, kind: Callable[..., HostMemoryCuda] = HostMemoryCuda, **options: Any) -> HostMemoryCuda:
         """Another owner of the GPU, whose buffers the engine finds."""
         self.devices.append(kind(**options))
         return self.devices[-1]
@@ -61,14 +61,13 @@ class FakeEngine:
 
 
 class FakeContext:
-    """An execution context: two streams must not be in it at once, and a graph of it lasts until its shape changes."""
+    """An execution context: two streams must not be in it at once, and its shape and addresses last as long as a graph."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self.engine = engine
         self.addresses: dict[str, int] = {}
         self.shape: tuple[int, ...] = ()
         self.generation = 0
-        self.consumed = 0
         self.enqueued = 0
         self.refuses = False
         self.scratch: Memory | None = None
@@ -82,10 +81,6 @@ class FakeContext:
         self.addresses[name] = memory
         return name in ("image", "blur")
 
-    def set_input_consumed_event(self, event: int, /) -> bool:
-        self.consumed = event
-        return True
-
     def execute_async_v3(self, stream_handle: int, /) -> bool:
         if self.refuses or set(self.addresses) != {"image", "blur"} or not self.shape:
             return False
@@ -94,7 +89,7 @@ class FakeContext:
         shape, generation = self.shape, self.generation
         self.enqueued += 1
         source, target = (cuda.memory_at(self.addresses[name]) for name in ("image", "blur"))
-        kind = self.engine.tensors.input_type
+        kind = self.engine.input_type
         stream = cuda.stream_of(stream_handle)
         if stream.captured is not None and self.enqueued == 1:
             raise RuleBroken("a capture without a warm-up")
@@ -113,9 +108,5 @@ class FakeContext:
             target.bytes[: maps.nbytes] = np.ascontiguousarray(maps).view(np.uint8).ravel()
 
         stream.give(Operation("the engine's reading", consume, reads=(source,), writes=(scratch,)))
-        if self.consumed:
-            if stream.captured is not None:
-                raise RuleBroken("the input-consumed event is recorded in a capture")
-            cuda.event_of(self.consumed).record(stream)
         stream.give(Operation("the engine", compute, writes=(target, scratch)))
         return True

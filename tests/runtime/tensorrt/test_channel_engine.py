@@ -1,20 +1,22 @@
-"""The backend's buffers, streams, events and graphs on a GPU through pycuda, without TensorRT."""
+"""Requests' buffers, streams, events and graphs on a GPU through pycuda, without TensorRT and without CUDA kernels."""
 
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from br2net.errors import BackendError
 from br2net.runtime import InferenceOptions
+from br2net.runtime.backend import detect
 from br2net.runtime.cuda import open_cuda
-from br2net.runtime.cuda.device_map import DeviceMap
+from br2net.runtime.postprocessing import Wanted
 from br2net.runtime.tensorrt import TensorRTBackend
+from br2net.types import Batch, Frame
 from tests.runtime.cuda.gpu import why_no_gpu
 
+from ..frames import maps_of, network_input, noise_frames
 from .channel_engine import ChannelEngine
 from .conftest import HEIGHT, WIDTH, record
 
@@ -27,19 +29,27 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(_why_not()), reason=_why_
 Opener = Callable[..., TensorRTBackend]
 
 
-def a_batch(count: int, seed: int) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=(count, 3, HEIGHT, WIDTH)).astype(np.float32)
+def frames_of(count: int, seed: int) -> list[Frame]:
+    return noise_frames(count, HEIGHT, WIDTH, seed)
+
+
+def red(frames: list[Frame]) -> Batch:
+    """The engine's map: the first channel of the input, within 0..1."""
+    return np.clip(network_input(frames)[:, :1], 0.0, 1.0)
 
 
 @pytest.fixture(params=[False, True], ids=["enqueued", "graph"])
-def open_channel(request: pytest.FixtureRequest) -> Iterator[Opener]:
+def open_channel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
+    def no_kernels(*_: object) -> None:
+        raise BackendError("The driver in host memory runs no kernels.")
+
+    monkeypatch.setattr("br2net.runtime.tensorrt.session.load_kernels", no_kernels)
     opened: list[TensorRTBackend] = []
 
     def open_it(streams: int = 1) -> TensorRTBackend:
         options = InferenceOptions(streams=streams)
-        backend = TensorRTBackend.of_parts(open_cuda, ChannelEngine(), record(), options, graphs=request.param)
-        opened.append(backend)
-        return backend
+        opened.append(TensorRTBackend(open_cuda(), ChannelEngine(), record(), options, graphs=request.param))
+        return opened[-1]
 
     yield open_it
     for backend in opened:
@@ -49,67 +59,49 @@ def open_channel(request: pytest.FixtureRequest) -> Iterator[Opener]:
 def test_batches_of_changing_size_give_their_first_channels(open_channel: Opener) -> None:
     backend = open_channel()
     for seed, count in enumerate((1, 1, 1, 1, 3, 3, 3, 9, 1, 1)):
-        batch = a_batch(count, seed)
-        assert np.array_equal(backend.infer(batch), batch[:, :1])
+        frames = frames_of(count, seed)
+        np.testing.assert_allclose(maps_of(backend, frames), red(frames), atol=1e-5)
 
 
-def test_batches_in_flight_keep_their_maps(open_channel: Opener) -> None:
+def test_requests_in_flight_keep_their_maps(open_channel: Opener) -> None:
     backend = open_channel()
-    batches = [a_batch(1 + seed % 3, seed) for seed in range(12)]
-    submitted = [backend.submit(batch) for batch in batches]
-    for item, batch in reversed(list(zip(submitted, batches, strict=True))):
-        assert np.array_equal(item.result(), batch[:, :1])
-    assert backend.contexts == 2
+    for _ in range(3):
+        requests = [backend.request() for _ in range(3)]
+        for seed, request in enumerate(requests):
+            request.prepare(frames_of(1, seed))
+            request.run()
+        for seed in (2, 0, 1):
+            (outputs,) = requests[seed].finish()
+            np.testing.assert_allclose(outputs.map, red(frames_of(1, seed))[0, 0], atol=1e-5)
+            requests[seed].release()
 
 
-def test_threads_compute_side_by_side(open_channel: Opener) -> None:
+def test_threads_compute_at_the_same_time(open_channel: Opener) -> None:
     backend = open_channel(streams=2)
-    maps: dict[int, bool] = {}
+    gaps: dict[int, float] = {}
 
     def work(first: int) -> None:
         for seed in range(first, 60, 3):
-            batch = a_batch(1, seed)
-            maps[seed] = np.array_equal(backend.infer(batch), batch[:, :1])
+            frames = frames_of(1 + seed % 4, seed)
+            gaps[seed] = float(np.abs(maps_of(backend, frames) - red(frames)).max())
 
     threads = [threading.Thread(target=work, args=(first,)) for first in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(maps) == 60 and all(maps.values())
+    assert len(gaps) == 60 and max(gaps.values()) < 1e-5
 
 
-def test_maps_on_the_gpu_outlive_the_backend(open_channel: Opener) -> None:
-    backend = open_channel()
-    with backend.infer_on_device(a_batch(2, 1)) as maps:
-        assert np.array_equal(maps.to_host(), a_batch(2, 1)[:, :1])
-        backend.close()
-        assert maps.__cuda_array_interface__["data"][0] == maps.address > 0
+def test_the_times_of_a_request_are_measured(open_channel: Opener) -> None:
+    with open_channel().request() as request:
+        request.prepare(frames_of(1, 1))
+        request.run()
+        request.finish()
+        times = request.device_times()
+        assert times is not None and times.compute_ms > 0.0
 
 
-def test_maps_may_be_given_up_by_other_threads_while_one_computes(open_channel: Opener) -> None:
-    """Each is freed, and nobody is refused for it: test_pycuda.py counts what is left."""
-    backend = open_channel()
-    given: SimpleQueue[DeviceMap | None] = SimpleQueue()
-
-    def give_up() -> None:
-        while (maps := given.get()) is not None:
-            maps.close()
-
-    threads = [threading.Thread(target=give_up) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for seed in range(200):
-        given.put(backend.infer_on_device(a_batch(1, seed)))
-    for _ in threads:
-        given.put(None)
-    backend.close()
-    for thread in threads:
-        thread.join()
-
-
-def test_its_times_are_measured(open_channel: Opener) -> None:
-    backend = open_channel()
-    backend.infer(a_batch(1, 1))
-    times = backend.device_times()
-    assert times is not None and times.compute_ms > 0.0
+def test_other_outputs_come_too(open_channel: Opener) -> None:
+    (outputs,) = detect(open_channel(), frames_of(1, 3), Wanted.FRACTION)
+    assert outputs.blurred_fraction == pytest.approx((red(frames_of(1, 3)) >= 0.5).mean())

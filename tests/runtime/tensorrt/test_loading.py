@@ -18,6 +18,7 @@ from br2net.runtime import InferenceOptions, open_backend
 from br2net.runtime.engine_file import EngineRecord, Library, record_path, write_engine
 from br2net.runtime.gpu import Gpu
 
+from ..frames import maps_of, network_input, noise_frames
 from .conftest import HEIGHT, WIDTH, record
 from .fake_engine import FakeEngine, by_onnx_runtime
 
@@ -65,8 +66,10 @@ class StandIn:
         }
     )
     says: str = ""
+    starts: bool = True
     makes_contexts: bool = True
     loaded: list[bytes] = field(default_factory=list)
+    runtime: Any = None
 
     def module(self) -> Any:
         """What `br2net.runtime.tensorrt.api` offers as `trt`."""
@@ -85,7 +88,11 @@ class StandIn:
                     create_execution_context=lambda: self.context(logger),
                 )
 
-            return SimpleNamespace(deserialize_cuda_engine=deserialize)
+            if not self.starts:
+                logger.log(Severity.ERROR, self.says)
+                raise TypeError("pybind11::init(): factory function returned nullptr")
+            self.runtime = SimpleNamespace(deserialize_cuda_engine=deserialize)
+            return self.runtime
 
         return SimpleNamespace(ILogger=ILogger, DataType=DataType, TensorIOMode=TensorIOMode, Runtime=runtime)
 
@@ -127,10 +134,10 @@ def nothing_is_left(stand_in: StandIn) -> bool:
 
 
 def test_an_engine_is_loaded_and_runs(stand_in: StandIn, tiny_onnx: Path, tmp_path: Path) -> None:
-    batch = np.random.default_rng(0).normal(size=(3, 3, HEIGHT, WIDTH)).astype(np.float32)
+    frames = noise_frames(3, HEIGHT, WIDTH)
     with open_backend(write(tmp_path)) as backend:
         assert (backend.name, backend.device, backend.precision) == ("tensorrt", "Host Memory", "fp32")
-        assert np.abs(backend.infer(batch) - by_onnx_runtime(tiny_onnx, batch)).max() < 1e-6
+        assert np.abs(maps_of(backend, frames) - by_onnx_runtime(tiny_onnx, network_input(frames))).max() < 1e-5
     assert len(stand_in.loaded) == 1
     assert nothing_is_left(stand_in)
 
@@ -205,4 +212,34 @@ def test_what_tensorrt_does_not_make_is_one_sentence_and_nothing_is_left(
     stand_in.says, stand_in.makes_contexts = says, makes_contexts
     with pytest.raises(kind, match=words):
         open_backend(write(tmp_path))
+    assert nothing_is_left(stand_in)
+
+
+def test_tensorrt_that_does_not_start_is_one_sentence(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in.starts, stand_in.says = False, "CUDA initialization failure with error: 35"
+    with pytest.raises(BackendError, match=r"starting TensorRT.*error: 35"):
+        open_backend(write(tmp_path))
+    assert nothing_is_left(stand_in)
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_code_of_the_cpu_is_allowed_in_version_compatible_plans_alone(
+    stand_in: StandIn, tmp_path: Path, compatible: bool
+) -> None:
+    with open_backend(write(tmp_path, version_compatible=compatible)):
+        assert getattr(stand_in.runtime, "engine_host_code_allowed", False) == compatible
+
+
+def test_the_first_request_is_made_at_once(stand_in: StandIn, tmp_path: Path) -> None:
+    with open_backend(write(tmp_path)):
+        assert len(stand_in.engine.contexts) == 1
+
+
+def test_an_engine_that_was_never_closed_is_closed_before_the_process_ends(stand_in: StandIn, tmp_path: Path) -> None:
+    from br2net.runtime.tensorrt import session
+
+    backend = open_backend(write(tmp_path))
+    assert backend in session._open
+    for item in list(session._open):
+        item.close()
     assert nothing_is_left(stand_in)

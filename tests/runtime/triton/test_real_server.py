@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from br2net.builder.comparison import packaged_photograph
 from br2net.builder.triton.repository import ServingOptions, deploy
 from br2net.builder.with_preprocessing import add_preprocessing
 from br2net.detector import Detector
 from br2net.runtime.backend import InferenceOptions
-from br2net.runtime.preprocessing import preprocess
 from br2net.runtime.triton import TritonBackend
+from br2net.types import Frame
 from br2net.zoo import find_model
 
+from ..frames import maps_of, network_input
 from .real_server import RealServer, Unavailable, prepare
 
 pytestmark = pytest.mark.slow
@@ -89,9 +89,10 @@ def test_nvidias_clients_get_the_same_maps(
     server: RealServer, environment: Path, local: Detector, kind: str, tmp_path: Path
 ) -> None:
     frame = packaged_photograph()
-    batch = preprocess([frame, frame[::-1].copy()], 384, 384, local.metadata.normalisation)
+    frames = [frame[:384, :384], frame[-384:, -384:]]
+    batch = network_input(frames, local.metadata.normalisation)
     maps = nvidias_client(server, environment, kind, "mobile", "image", batch, tmp_path)
-    np.testing.assert_allclose(maps, local.backend.infer(batch), atol=1e-3)
+    np.testing.assert_allclose(maps, maps_of(local.backend, frames), atol=1e-3)
     found = nvidias_client(server, environment, kind, "frames", "frames", frame[None], tmp_path)
     assert 255.0 * np.abs(found[0] - local(frame).map).max() <= 1.0
 
@@ -100,18 +101,17 @@ def test_a_server_that_is_killed_under_load_and_comes_back_gives_no_wrong_map(
     server: RealServer, local: Detector
 ) -> None:
     frame = packaged_photograph()
-    normalisation = local.metadata.normalisation
-    batches = [preprocess([np.roll(frame, 80 * n, 1)], 384, 384, normalisation) for n in range(CLIENTS)]
-    expected = [local.backend.infer(batch) for batch in batches]
+    batches = [[np.roll(frame, 80 * n, 1)] for n in range(CLIENTS)]
+    expected = [maps_of(local.backend, frames) for frames in batches]
     enough, came_back = threading.Barrier(CLIENTS + 1, timeout=300.0), threading.Event()
     done: list[int] = [0] * CLIENTS
     wrong: list[float] = []
 
-    def ask(number: int, batch: NDArray[np.float32]) -> None:
+    def ask(number: int, frames: list[Frame]) -> None:
         with TritonBackend(f"{server.url('mobile')}?wait=200&timeout=20", InferenceOptions()) as backend:
             after = 0
             while after < AFTER:
-                gap = float(np.abs(backend.infer(batch) - expected[number]).max())
+                gap = float(np.abs(maps_of(backend, frames) - expected[number]).max())
                 wrong.extend([gap] if not gap <= 1e-3 else [])
                 done[number] += 1
                 after += came_back.is_set()

@@ -14,27 +14,28 @@ from br2net.detector import Detector
 from br2net.errors import BackendError, InputError, ModelError
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.triton import TritonAddress, TritonBackend, parse_address
-from br2net.types import Batch
+from br2net.types import Batch, Frame
 
+from ..frames import maps_of, network_input, noise_frames
 from .conftest import Handler, Server
 
 
 @pytest.fixture
-def batch() -> Batch:
-    return np.random.default_rng(0).standard_normal((5, 3, 32, 64), np.float32)
+def frames() -> list[Frame]:
+    return noise_frames(5)
 
 
 @pytest.fixture
-def expected(tiny_onnx: Path, batch: Batch) -> Batch:
+def expected(tiny_onnx: Path, frames: list[Frame]) -> Batch:
     session = onnxruntime.InferenceSession(str(tiny_onnx), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"image": batch})[0])
+    return np.asarray(session.run(None, {"image": network_input(frames)})[0])
 
 
 def test_maps_are_the_models_and_batches_are_what_the_server_takes(
-    server: Server, batch: Batch, expected: Batch
+    server: Server, frames: list[Frame], expected: Batch
 ) -> None:
     with TritonBackend(server.url, InferenceOptions()) as backend:
-        np.testing.assert_allclose(backend.infer(batch), expected, atol=1e-6)
+        np.testing.assert_allclose(maps_of(backend, frames), expected, atol=1e-6)
     assert server.batches == [2, 2, 1]
 
 
@@ -65,29 +66,29 @@ def die_in_the_middle(handler: Handler) -> None:
 
 @pytest.mark.parametrize("trouble", [busy, hang_up, die_in_the_middle])
 def test_what_fails_on_the_way_is_asked_again(
-    server: Server, batch: Batch, expected: Batch, trouble: Callable[[Handler], None]
+    server: Server, frames: list[Frame], expected: Batch, trouble: Callable[[Handler], None]
 ) -> None:
     with TritonBackend(server.url, InferenceOptions()) as backend:
         server.trouble += [trouble, trouble]
-        np.testing.assert_allclose(backend.infer(batch), expected, atol=1e-6)
+        np.testing.assert_allclose(maps_of(backend, frames), expected, atol=1e-6)
 
 
-def test_an_answer_that_takes_too_long_is_asked_for_again(server: Server, batch: Batch, expected: Batch) -> None:
+def test_an_answer_that_takes_too_long_is_asked_for_again(server: Server, frames: list[Frame], expected: Batch) -> None:
     with TritonBackend(f"{server.url}?timeout=0.3", InferenceOptions()) as backend:
         server.trouble.append(lambda handler: server.released.wait() and None)
-        np.testing.assert_allclose(backend.infer(batch), expected, atol=1e-6)
+        np.testing.assert_allclose(maps_of(backend, frames), expected, atol=1e-6)
 
 
 def test_a_server_that_is_gone_is_waited_for_until_it_is_back(
-    server: Server, tiny_onnx: Path, batch: Batch, expected: Batch
+    server: Server, tiny_onnx: Path, frames: list[Frame], expected: Batch
 ) -> None:
     with TritonBackend(server.url, InferenceOptions()) as backend:
-        backend.infer(batch)
+        maps_of(backend, frames)
         port = server.server_port
         server.stop()
         backend._client._drop()  # what a dead process does to its connections
         results: list[Batch] = []
-        waiting = threading.Thread(target=lambda: results.append(backend.infer(batch)))
+        waiting = threading.Thread(target=lambda: results.append(maps_of(backend, frames)))
         waiting.start()
         again = Server(tiny_onnx, port)
         waiting.join(timeout=20.0)
@@ -95,13 +96,13 @@ def test_a_server_that_is_gone_is_waited_for_until_it_is_back(
     np.testing.assert_allclose(results[0], expected, atol=1e-6)
 
 
-def test_a_server_that_stays_away_is_one_sentence(server: Server, batch: Batch) -> None:
+def test_a_server_that_stays_away_is_one_sentence(server: Server, frames: list[Frame]) -> None:
     with TritonBackend(f"{server.url}?wait=0.3", InferenceOptions()) as backend:
         server.trouble += [hang_up] * 100
         with pytest.raises(BackendError, match=r"did not answer \(.*\), asked \d+ times in 0\.3 s; is it running"):
-            backend.infer(batch)
+            maps_of(backend, frames)
     with pytest.raises(BackendError, match="is closed"):
-        backend.infer(batch)
+        maps_of(backend, frames)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +116,12 @@ def test_a_server_that_stays_away_is_one_sentence(server: Server, batch: Batch) 
     ids=["refusal", "no Triton", "another type", "another shape"],
 )
 def test_a_wrong_answer_is_an_error_and_never_a_map(
-    server: Server, batch: Batch, answer: Callable[[Handler], None], said: str
+    server: Server, frames: list[Frame], answer: Callable[[Handler], None], said: str
 ) -> None:
     with TritonBackend(server.url, InferenceOptions()) as backend:
         server.trouble.append(answer)
         with pytest.raises(BackendError, match=said):
-            backend.infer(batch[:2])
+            maps_of(backend, frames[:2])
 
 
 def test_a_model_that_is_not_there_or_not_ours_is_said(server: Server) -> None:

@@ -191,7 +191,6 @@ EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, C
   switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = 8; break;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = 7; break;
-    case CU_DEVICE_ATTRIBUTE_INTEGRATED: *value = std::getenv("BR2NET_TEST_DRIVER_INTEGRATED") != nullptr; break;
     default: *value = 1;
   }
   return CUDA_SUCCESS;
@@ -264,28 +263,20 @@ EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
   std::free(reinterpret_cast<void*>(address));
   return CUDA_SUCCESS;
 }
-EXPORT CUresult cuMemHostAlloc(void** memory, size_t size, unsigned int flags) {
+EXPORT CUresult cuMemHostAlloc(void** memory, size_t size, unsigned int) {
   std::lock_guard lock(guard);
   if (auto code = entered()) return code;
   *memory = std::malloc(size);
   std::memset(*memory, 0xA5, size);
   host_memory[reinterpret_cast<CUdeviceptr>(*memory)] = size;
-  // Only what was mapped may be worked in by the GPU.
-  if (flags & CU_MEMHOSTALLOC_DEVICEMAP) device_memory[reinterpret_cast<CUdeviceptr>(*memory)] = size;
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemFreeHost(void* memory) {
   std::lock_guard lock(guard);
   if (auto code = entered()) return code;
-  device_memory.erase(reinterpret_cast<CUdeviceptr>(memory));
   if (!host_memory.erase(reinterpret_cast<CUdeviceptr>(memory))) return CUDA_ERROR_INVALID_VALUE;
   std::free(memory);
   return CUDA_SUCCESS;
-}
-EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* memory, unsigned int) {
-  std::lock_guard lock(guard);
-  *address = reinterpret_cast<CUdeviceptr>(memory);
-  return device_memory.count(*address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t size, CUstream stream) {
@@ -328,15 +319,6 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
   if (my_capture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   drain(stream);
   return fault;
-}
-EXPORT CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned int) {
-  std::lock_guard lock(guard);
-  if (auto code = entered()) return code;
-  Stream* stream = find(handle);
-  auto* event = reinterpret_cast<Event*>(event_handle);
-  if (!stream || !events.count(event)) return CUDA_ERROR_INVALID_HANDLE;
-  give(stream, [event, number = event->recorded] { reach(event, number); });
-  return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuEventCreate(CUevent* handle, unsigned int flags) {

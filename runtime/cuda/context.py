@@ -7,18 +7,22 @@ import atexit
 import threading
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pycuda.driver as driver
 
 from br2net.errors import BackendError, CudaError
 from br2net.runtime.cuda.errors import cuda_error
 
-if TYPE_CHECKING:
-    from br2net.runtime.cuda.device import PycudaDevice
-
 _retained: dict[int, "PrimaryContext"] = {}
 _guard = threading.Lock()
+
+
+class User(Protocol):
+    """Something that is open in a context."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class PrimaryContext:
@@ -38,12 +42,16 @@ class PrimaryContext:
         except driver.Error as error:
             raise cuda_error(str(error), "opening the GPU") from error
         self.fault: CudaError | None = None
-        self.users: weakref.WeakSet[PycudaDevice] = weakref.WeakSet()
+        self.users: weakref.WeakSet[User] = weakref.WeakSet()
+
+    def check(self) -> None:
+        """Raise the fault that ended the context, if there was one."""
+        if self.fault is not None:
+            raise CudaError(str(self.fault), sticky=True)
 
     def push(self) -> None:
         """Make it current in this thread."""
-        if self.fault is not None:
-            raise CudaError(str(self.fault), sticky=True)
+        self.check()
         try:
             self._context.push()
         except driver.Error as error:
@@ -58,8 +66,8 @@ class PrimaryContext:
             driver.Context.pop()
 
     def failed(self, error: Exception, doing: str) -> CudaError:
-        """The error of this package for one of pycuda's; after a sticky one the context is abandoned."""
-        failure = cuda_error(str(error) or type(error).__name__, doing)
+        """Return this package's error for one of the driver's; abandon the context after a sticky one."""
+        failure = error if isinstance(error, CudaError) else cuda_error(str(error) or type(error).__name__, doing)
         if failure.sticky and self.fault is None:
             self.abandon(failure)
         return failure
@@ -80,7 +88,7 @@ class PrimaryContext:
 
 
 def primary_context(index: int) -> PrimaryContext:
-    """The primary context of GPU number `index`: one object for the whole process.
+    """Return the primary context of GPU number `index`: one object for the whole process.
 
     Raises:
         CudaError: if the driver refuses.
