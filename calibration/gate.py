@@ -15,7 +15,7 @@ from br2net.errors import InputError
 from br2net.runtime.backend import detect
 from br2net.runtime.backends import open_backend
 from br2net.runtime.onnxruntime.rounding import with_float32_quantisers
-from br2net.runtime.postprocessing import Wanted, postprocess
+from br2net.runtime.postprocessing import resize_map
 from br2net.types import Frame, Map
 
 MEAN_DIFFERENCE, MAE_CHANGE = 0.01, 0.003
@@ -150,9 +150,7 @@ def _accuracy(images: Sequence[GateImage], maps: Sequence[Map]) -> Accuracy | No
     for image, item in with_mask:
         assert image.mask is not None
         height, width = image.mask.shape
-        full = postprocess(item, image.frame, (width, height), Wanted.MAP).map
-        assert full is not None
-        meter.add(image.name, full, image.mask)
+        meter.add(image.name, resize_map(item, width, height), image.mask)
     summary = meter.summary()
     return Accuracy(summary.mae, summary.blurred.max_f, summary.sharp.max_f)
 

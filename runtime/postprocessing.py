@@ -100,6 +100,13 @@ def postprocess(
     return Outputs(full, grey, fraction, histogram, tinted)
 
 
+def resize_map(blur: Map, width: int, height: int) -> Map:
+    """Resize a map `(h, w)` bilinearly to `(height, width)`, within 0..1."""
+    full = postprocess(blur, np.empty((0, 0, 3), np.uint8), (width, height), Wanted.MAP).map
+    assert full is not None
+    return full
+
+
 def _postprocess_opencv(blur: Map, frame: Frame, size: tuple[int, int], wanted: Wanted, opacity: float) -> Outputs:
     width, height = size
     full = blur

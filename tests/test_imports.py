@@ -97,7 +97,13 @@ def sources() -> Iterator[Path]:
 
 # Frames become maps through requests alone. Besides, network input is made to train, to record the activations that a
 # calibration needs, and to compare an exported file of which the preprocessing is part.
-MAKES_NETWORK_INPUT = {"runtime/backend.py", "training/data.py"}
+MAKES_NETWORK_INPUT = {
+    "builder/with_preprocessing.py",
+    "calibration/activations.py",
+    "runtime/backend.py",
+    "runtime/tensorrt/request.py",
+    "training/validation.py",
+}
 
 
 def test_only_requests_and_training_make_network_input() -> None:

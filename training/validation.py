@@ -7,7 +7,7 @@ import torch
 
 from br2net.network import BR2Net
 from br2net.runtime.metadata import Normalisation
-from br2net.runtime.postprocessing import to_frame_size
+from br2net.runtime.postprocessing import resize_map
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.data import Sample
 
@@ -29,7 +29,7 @@ def check_held_out(model: BR2Net, samples: list[Sample], size: int, normalisatio
         with torch.inference_mode():
             blur = model(batch)[0, 0].float().cpu().numpy()
         height, width = sample.mask.shape
-        predicted = to_frame_size(blur, width, height)
+        predicted = resize_map(blur, width, height)
         errors.append(float(np.abs(predicted - sample.mask).mean()))
         overlaps.append(_iou(predicted >= 0.5, sample.mask >= 0.5))
     return HeldOutFigures(float(np.mean(errors)), float(np.mean(overlaps)))

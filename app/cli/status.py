@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -101,9 +100,6 @@ class StatusLine:
 
 def summary_facts(summary: Summary) -> dict[str, Any]:
     """Return the summary as one JSON object."""
-    cameras = {name: asdict(item) for name, item in summary.cameras.items()}
-    for facts in cameras.values():
-        facts["taken_every"] = facts.pop("stride")
     return {
         "frames": summary.frames,
         "fps": round(summary.fps, 2),
@@ -113,7 +109,18 @@ def summary_facts(summary: Summary) -> dict[str, Any]:
         "stages": {name: round(value, 3) for name, value in summary.stages.items()},
         "skipped": summary.skipped,
         "damaged": summary.damaged,
-        "cameras": cameras,
+        "cameras": {
+            name: {
+                "captured": item.captured,
+                "dropped": item.dropped,
+                "skipped": item.skipped,
+                "taken_every": item.stride,
+                "thinned": item.thinned,
+                "damaged": item.damaged,
+                "reconnects": item.reconnects,
+            }
+            for name, item in summary.cameras.items()
+        },
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from br2net.benchmarks.latency.record import LayerTime
 from br2net.benchmarks.latency.roofline import Peaks
 from br2net.benchmarks.latency.work import ELEMENT_BYTES, Work
-from br2net.builder.engine.layers import precision_of
+from br2net.builder.engine.inspection import precision_of
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.openvino.core import shared_core
 from br2net.types import Batch

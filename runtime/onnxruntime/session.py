@@ -54,38 +54,6 @@ def _import() -> Any:
     return onnxruntime
 
 
-def open_session(model: Path | bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> Any:
-    """Open a model by ONNX Runtime.
-
-    Args:
-        model: path or content of an ONNX file.
-        threads: CPU threads; 0 for all.
-        provider: ONNX Runtime's name of the device.
-
-    Returns:
-        An `onnxruntime.InferenceSession`.
-
-    Raises:
-        MissingDependencyError: if ONNX Runtime is not installed.
-        BackendError: if it cannot load the model.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            "ONNX Runtime is not installed; `pip install 'br2net[onnxruntime]'` brings it."
-        ) from error
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3
-    try:
-        source = model if isinstance(model, bytes) else str(model)
-        return onnxruntime.InferenceSession(source, settings, providers=[provider])
-    except Exception as error:  # its exceptions share no base class of their own
-        name = "the model" if isinstance(model, bytes) else model
-        raise BackendError(f"ONNX Runtime cannot load {name}: {error}") from error
-
-
 class OnnxRuntimeBackend(Backend):
     """Runs the file as it is: its precision is the file's, except for quantisers that would not round (see `rounding`)."""
 
