@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
+LOWEST_VENV ?= .venv-lowest
 PIP_ARGS ?=
 TEST_ARGS ?=
 
@@ -12,7 +13,7 @@ SETUP := pyproject.toml setup.py setup.cfg
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install lint native tests triton clean
+.PHONY: help demo test check install lint native tests lowest triton clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,15 @@ native: ## the C++ part, where the installation builds it, with the libraries fo
 tests:
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(TEST_ARGS)
 
+# Python 3.10 or 3.11, which those versions have wheels for. What needs PyTorch is not among the tests.
+LOWEST_TESTS := $(addprefix tests/,app/test_blur_map.py app/test_detector.py app/test_shipped_int8.py app/test_zoo.py \
+	app/cli/test_detect.py runtime/test_images.py runtime/test_metadata.py runtime/test_model_file.py runtime/native)
+
+lowest: $(LOWEST_VENV)/.installed ## the quick tests with the lowest versions of dependencies that pyproject.toml allows
+	rm -rf build/lib
+	BR2NET_CUDA=0 $(LOWEST_VENV)/bin/pip install --quiet $(PIP_ARGS) --no-deps --force-reinstall .
+	OMP_NUM_THREADS=1 $(LOWEST_VENV)/bin/pytest -m "not slow and not gpu and not network" $(LOWEST_TESTS)
+
 triton: ## a Triton server for its tests, in an environment of its own: it wants an older NumPy
 	test -x build/triton/environment/bin/python || $(PYTHON) -m venv build/triton/environment
 	build/triton/environment/bin/pip install --quiet $(PIP_ARGS) nvidia-pytriton==0.7.0 'numpy<2' 'openvino>=2026.0'
@@ -56,6 +66,12 @@ $(VENV)/.installed: $(SETUP) constraints.txt
 	$(BIN)/pip install --quiet $(PIP_ARGS) --upgrade pip
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt torch setuptools wheel
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt --editable '.[dev]'
+	touch $@
+
+$(LOWEST_VENV)/.installed: $(SETUP) constraints-lowest.txt
+	test -x $(LOWEST_VENV)/bin/python || $(PYTHON) -m venv $(LOWEST_VENV)
+	$(LOWEST_VENV)/bin/pip install --quiet $(PIP_ARGS) --upgrade pip
+	BR2NET_NATIVE=0 $(LOWEST_VENV)/bin/pip install --quiet $(PIP_ARGS) -c constraints-lowest.txt '.[onnxruntime]' hypothesis pytest
 	touch $@
 
 # pycuda has no wheels. It is compiled without a GPU and a CUDA toolkit, in about two minutes, and kept in build/pycuda.
@@ -71,4 +87,4 @@ $(DEMO_VENV)/.installed: $(SETUP) $(shell find app live runtime -name '*.py' -o 
 	touch $@
 
 clean: ## remove what these targets made, environments included
-	rm -rf build dist demo $(VENV) $(DEMO_VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist demo $(VENV) $(DEMO_VENV) $(LOWEST_VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
