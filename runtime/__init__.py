@@ -1,4 +1,4 @@
-"""The runtime: inference backends, preprocessing and postprocessing, images. What runs on a device is this and a file.
+"""Runtime: inference backends, from frames to maps. A device needs this package and a model file.
 
 Nothing is imported before it is used, so that `br2net doctor` works where OpenCV does not load.
 """
@@ -6,17 +6,32 @@ Nothing is imported before it is used, so that `br2net doctor` works where OpenC
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from br2net.runtime.backend import Backend, InferenceOptions
+    from br2net.runtime.backend import Backend, InferenceOptions, Request, detect
     from br2net.runtime.backends import open_backend
     from br2net.runtime.metadata import ModelMetadata, Normalisation
+    from br2net.runtime.postprocessing import Outputs, Wanted
 
-__all__ = ["Backend", "InferenceOptions", "ModelMetadata", "Normalisation", "open_backend"]
+__all__ = [
+    "Backend",
+    "InferenceOptions",
+    "ModelMetadata",
+    "Normalisation",
+    "Outputs",
+    "Request",
+    "Wanted",
+    "detect",
+    "open_backend",
+]
 
 _HOMES = {
     "Backend": "backend",
     "InferenceOptions": "backend",
+    "Request": "backend",
+    "detect": "backend",
     "ModelMetadata": "metadata",
     "Normalisation": "metadata",
+    "Outputs": "postprocessing",
+    "Wanted": "postprocessing",
     "open_backend": "backends",
 }
 

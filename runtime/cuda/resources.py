@@ -117,6 +117,8 @@ class Resource(ABC):
     Subclasses make pycuda's object first and call `__init__` then, so that nothing is owned that could not be made.
     """
 
+    is_memory = False
+
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.is_open = True
@@ -135,7 +137,13 @@ class Resource(ABC):
             yield
 
     def close(self) -> None:
-        """Give it back to the driver; a second time does no harm."""
+        """Give it back to the driver; a second time does no harm, except to memory.
+
+        Raises:
+            CudaError: if memory was freed already.
+        """
+        if not self.is_open and self.is_memory:
+            raise CudaError(f"A {type(self).__name__} was freed twice.")
         if not self.is_open:
             return
         with self.use(f"closing a {type(self).__name__}"):
@@ -177,6 +185,8 @@ def using(owner: Owner, doing: str) -> Iterator[None]:
 class PycudaDeviceBuffer(Resource):
     """Memory of the GPU."""
 
+    is_memory = True
+
     def __init__(self, owner: Owner, size_bytes: int) -> None:
         self.size_bytes = size_bytes
         with using(owner, f"reserving {size_bytes / 1e6:.1f} MB of its memory"):
@@ -189,16 +199,6 @@ class PycudaDeviceBuffer(Resource):
         if not self.is_open:
             raise CudaError("The address of a closed buffer was asked for.")
         return int(self._allocation)
-
-    def close(self) -> None:
-        """Free it.
-
-        Raises:
-            CudaError: if it was freed already.
-        """
-        if not self.is_open:
-            raise CudaError("A buffer of the GPU was freed twice.")
-        super().close()
 
     def free(self) -> None:
         """Free it after its owner was closed, too; the context is current."""
@@ -213,6 +213,8 @@ class PycudaDeviceBuffer(Resource):
 
 class PycudaHostBuffer(Resource):
     """Page-locked memory of the CPU."""
+
+    is_memory = True
 
     def __init__(self, owner: Owner, size_bytes: int) -> None:
         self.size_bytes = size_bytes
@@ -232,16 +234,6 @@ class PycudaHostBuffer(Resource):
                 f"A view {tuple(shape)} of {np.dtype(dtype)} needs {size_bytes} bytes; the buffer has {self.size_bytes}."
             )
         return self._array[:size_bytes].view(dtype).reshape(tuple(shape))
-
-    def close(self) -> None:
-        """Free it.
-
-        Raises:
-            CudaError: if it was freed already.
-        """
-        if not self.is_open:
-            raise CudaError("A page-locked buffer was freed twice.")
-        super().close()
 
     def _free(self) -> None:
         self._allocation.free()
