@@ -132,7 +132,7 @@ def fight(name: str, bare: Call, backend: Backend, frame: Frame, rounds: int) ->
 def network_input(frame: Frame, normalisation: Normalisation) -> Batch:
     """Normalise a frame of the network's input size with NumPy: `(1, 3, h, w)`."""
     pixels = frame[..., ::-1].astype(np.float32) / 255.0
-    pixels = (pixels - np.float32(normalisation.mean)) / np.float32(normalisation.std)
+    pixels = (pixels - np.array(normalisation.mean, np.float32)) / np.array(normalisation.std, np.float32)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
 
 
