@@ -82,8 +82,8 @@ def main() -> None:
             TensorRTBackend.load(path, options) as graphs,
             TensorRTBackend.load(path, options, graphs=False) as enqueued,
         ):
-            result = {"environment": environment(), "engine": path.name, "gpu": graphs.device}
-            result |= measure(graphs, enqueued)
+            facts = {"environment": environment(), "engine": path.name, "gpu": graphs.device}
+            result = {**facts, **measure(graphs, enqueued)}
     except Br2netError as error:
         print(f"br2net: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

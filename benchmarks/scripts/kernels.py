@@ -41,7 +41,8 @@ def compare(task: str, threads: int, work: Callable[[], object]) -> dict[str, ob
             del os.environ[SWITCH]
 
     cv2.setNumThreads(threads)
-    found = interleaved({"opencv": without_library, "native": partial(clocked, work)}, ROUNDS, WARM_UP)
+    ways: dict[str, Callable[[], tuple[float, float]]] = {"opencv": without_library, "native": partial(clocked, work)}
+    found = interleaved(ways, ROUNDS, WARM_UP)
     slow, fast = (np.array(found[name]) for name in ("opencv", "native"))
     facts: dict[str, object] = {"task": task, "threads": threads}
     for name, before, after in (

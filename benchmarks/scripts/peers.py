@@ -131,8 +131,8 @@ def fight(name: str, bare: Call, backend: Backend, frame: Frame, rounds: int) ->
 
 def network_input(frame: Frame, normalisation: Normalisation) -> Batch:
     """Normalise a frame of the network's input size with NumPy: `(1, 3, h, w)`."""
-    pixels = frame[..., ::-1].astype(np.float32) / 255.0
-    pixels = (pixels - np.float32(normalisation.mean)) / np.float32(normalisation.std)
+    mean, std = (np.asarray(values, np.float32) for values in (normalisation.mean, normalisation.std))
+    pixels = (frame[..., ::-1] / np.float32(255.0) - mean) / std
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
 
 

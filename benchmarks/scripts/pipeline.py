@@ -7,6 +7,7 @@ as `br2net camera FILE --drop wait` reads it; the live source is the same file p
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -82,15 +83,13 @@ def measure_rates(path: Path, video: Path, frames: int, rounds: int, folder: Pat
             sinks: list[Sink] = [VideoSink(folder / "o.mp4", rates=lambda _: RATE), JsonLinesSink(folder / "o.jsonl")]
             return run_pipeline(several, video, sinks)[1]
 
-        found = interleaved(
-            {
-                "alone_latency": partial(time_alone, one, frames),
-                "alone_streams": partial(time_alone, several, frames),
-                "pipeline": lambda: run_pipeline(several, video, [])[1],
-                "recording": record,
-            },
-            rounds,
-        )
+        ways: dict[str, Callable[[], Pace]] = {
+            "alone_latency": partial(time_alone, one, frames),
+            "alone_streams": partial(time_alone, several, frames),
+            "pipeline": lambda: run_pipeline(several, video, [])[1],
+            "recording": record,
+        }
+        found = interleaved(ways, rounds)
         facts = {"model": path.stem, "precision": several.precision, "input_size": (several.width, several.height)}
     rates, cpu = ({name: np.array(paces)[:, index] for name, paces in found.items()} for index in (0, 1))
     return {
