@@ -3,10 +3,8 @@
 import hashlib
 import itertools
 import logging
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import numpy as np
 from br2net.datasets.pairs import Pair, find_pairs
 from br2net.errors import DatasetError, ImageError, InputError
 from br2net.files import VIDEO_SUFFIXES, sha256_of
-from br2net.live.camera import Camera, CameraOptions
+from br2net.live.camera import Camera, CameraOptions, every_frame, open_video
 from br2net.runtime.images import list_images, read_image
 from br2net.types import Frame
 
@@ -109,20 +107,12 @@ def _image_files(source: str) -> list[tuple[Path, Pair | None]]:
 
 
 def _video(path: Path, count: int) -> Iterator[SourceFrame]:
-    if not path.is_file():
-        raise InputError(f"There is no file {path}.")
-    with _opened(str(path)) as capture:
-        total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        step = max(total // count, 1)
-        given = 0
-        for index in itertools.count():
-            if given >= count or not capture.grab():
-                break
-            if index % step == 0:
-                is_there, frame = capture.retrieve()
-                if is_there and frame is not None:
-                    yield _pixels(f"{path.name}#{index}", np.asarray(frame, np.uint8))
-                    given += 1
+    given = 0
+    with open_video(path) as capture:
+        stride = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) // count, 1)
+        for index, frame in itertools.islice(every_frame(capture, stride), count):
+            yield _pixels(f"{path.name}#{index}", frame)
+            given += 1
     if not given:
         raise InputError(f"{path} holds no frame that can be decoded.")
 
@@ -146,18 +136,3 @@ def _live(source: str, count: int) -> Iterator[SourceFrame]:
 
 def _pixels(name: str, frame: Frame) -> SourceFrame:
     return SourceFrame(name, hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest(), frame)
-
-
-@contextmanager
-def _opened(source: str) -> Iterator[cv2.VideoCapture]:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # ffmpeg's own messages: the error raised here says it once
-    capture = cv2.VideoCapture(source)
-    try:
-        if not capture.isOpened():
-            raise InputError(f"{source} is no video that OpenCV can read.")
-        yield capture
-    finally:
-        capture.release()
-        cv2.utils.logging.setLogLevel(level)
