@@ -100,5 +100,5 @@ def test_a_camera_that_is_not_there_is_one_sentence() -> None:
 
 def test_a_file_that_is_no_video_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.mp4").write_bytes(b"no video")
-    with pytest.raises(InputError, match=r"x\.mp4 is no video that OpenCV can read"):
+    with pytest.raises(InputError, match=r"x\.mp4 is damaged, or not a video that OpenCV can read"):
         list(read_sources([str(tmp_path / "x.mp4")], None, 5, 0))
