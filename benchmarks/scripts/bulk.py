@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.scripts.common import ResidentMemory, clocked, environment, interleaved, median, save
 from br2net.builder.comparison import packaged_photograph
 from br2net.bulk import ModelChoice, run_bulk
+from br2net.errors import InputError
 from br2net.runtime.backend import InferenceOptions
 from br2net.runtime.backends import open_backend
 from br2net.zoo import find_model
@@ -46,11 +47,17 @@ def score(folder: str, cpus: int) -> tuple[float, float, float]:
     ):
         request.prepare([packaged_photograph()])
         run_ms = median([clocked(request.run)[0] for _ in range(RUNS)], 4)
+    marks: list[tuple[int, float, float]] = []  # images, seconds and CPU seconds so far; the first is after loading
+
+    def note(done: int, total: int | None) -> None:
+        marks.append((done, time.perf_counter(), time.process_time()))
+
     with tempfile.TemporaryDirectory() as output:
-        cpu = time.process_time()
-        summary = run_bulk([folder], output, ModelChoice(threads=cpus))
-        cpu_ms = 1000.0 * (time.process_time() - cpu) / summary.images
-    rate = summary.images / summary.seconds
+        run_bulk([folder], output, ModelChoice(threads=cpus), progress=note)
+    images, seconds, cpu_seconds = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
+    if not images:
+        raise InputError(f"{folder} must hold more images than one group of the bulk run, got {marks[0][0]}.")
+    rate, cpu_ms = images / seconds, 1000.0 * cpu_seconds / images
     return rate, 1.0 - rate * run_ms / 1000.0, cpu_ms
 
 
