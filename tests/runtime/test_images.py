@@ -159,7 +159,13 @@ def test_what_is_no_image_is_named_in_one_sentence(tmp_path: Path, name: str, da
     assert str(caught.value) == f"{tmp_path}/{sentence}"
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".webp", ".bmp"])
+PRINTS = pytest.mark.xfail(
+    tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 9),
+    reason="OpenCV before 4.9 prints it whatever its log level",
+)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", pytest.param(".bmp", marks=PRINTS)])
 def test_opencv_prints_nothing_of_its_own(
     tmp_path: Path, photograph: Frame, capfd: pytest.CaptureFixture[str], suffix: str
 ) -> None:
