@@ -136,17 +136,14 @@ def perceptual_hash(grey: NDArray[np.generic]) -> int:
 
 
 def without_near_duplicates(candidates: Sequence[Candidate], taken: Sequence[int] = ()) -> list[Candidate]:
-    """Those whose hash differs by more than four bits from `taken` and from every earlier one that is kept."""
-    hashes = np.array([*taken, *(0 for _ in candidates)], np.uint64)
-    count = len(taken)
+    """Return those whose hash differs by more than four bits from `taken` and from every earlier one that is kept."""
+    hashes = list(taken)
     kept = []
     for candidate in candidates:
-        own = np.uint64(candidate.perceptual_hash)
-        if count and int(np.bitwise_count(hashes[:count] ^ own).min()) <= NEAR_DUPLICATE_BITS:
-            continue
-        hashes[count] = own
-        count += 1
-        kept.append(candidate)
+        own = candidate.perceptual_hash
+        if all((own ^ other).bit_count() > NEAR_DUPLICATE_BITS for other in hashes):
+            hashes.append(own)
+            kept.append(candidate)
     return kept
 
 
