@@ -53,4 +53,4 @@ def check_report(folder: Path | None) -> None:
         InputError: if it is one.
     """
     if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; --report wants a folder.")
+        raise InputError(f"--report must be a folder, got the file {folder}.")

@@ -41,11 +41,11 @@ def weight_bytes(source: Path) -> int:
 
 
 def test_the_builder_is_this_package_over_nvidias_own() -> None:
-    from br2net.builder.engine import config, network, plan
+    from br2net.builder.engine import config, plan
 
-    sources = {Path(inspect.getfile(module)).resolve() for module in (build_engine, config, network, plan)}
+    sources = {Path(inspect.getfile(module)).resolve() for module in (build_engine, config, plan)}
     assert {path.parent for path in sources} == {Path(__file__).parents[2] / "builder" / "engine"}
-    for module in (config, network, plan):
+    for module in (config, plan):
         assert vars(module)["trt"] is sys.modules["tensorrt_rtx"]
     assert plan.trt.Builder.__module__ == "tensorrt_bindings.tensorrt"
 

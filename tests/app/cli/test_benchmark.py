@@ -98,7 +98,7 @@ def test_a_file_that_was_not_measured_ends_with_2_after_the_rest(
         (("mobile", "--dataset", "/nowhere"), "/nowhere"),
         (("mobile", "--split", "test.txt"), "--dataset; name that too"),
         (("mobile", "--estimate", "abacus"), "abacus"),
-        (("mobile", "--size", "big"), "WxH"),
+        (("mobile", "--size", "big"), "640x384"),
         (("mobile", "--compare", "a", "b"), "no models"),
         (("--compare", "a.json", "b.json"), "Cannot read a.json"),
     ],

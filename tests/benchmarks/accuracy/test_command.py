@@ -58,7 +58,7 @@ def test_a_report_that_would_have_to_be_a_file_is_refused_before_anything_is_mea
     (tmp_path / "taken").write_text("mine", encoding="utf-8")
     monkeypatch.setattr("br2net.benchmarks.accuracy.evaluate", lambda *_: pytest.fail("measured"))
     assert command("--report", str(tmp_path / "taken")) == 2
-    assert "is a file; --report wants a folder." in capsys.readouterr().err
+    assert "--report must be a folder, got the file" in capsys.readouterr().err
 
 
 def test_inverted_masks_turn_the_error_around(

@@ -138,7 +138,7 @@ def test_a_model_that_is_not_there_or_not_ours_is_said(server: Server) -> None:
         ({"device": "cpu"}, "device is the Triton server's matter"),
         ({"precision": "fp16"}, "computes in fp32, not in fp16"),
         ({"size": (96, 64)}, "takes 64x32 alone"),
-        ({"backend": "openvino"}, "does not ask servers"),
+        ({"backend": "openvino"}, "must be auto or triton"),
     ],
 )
 def test_what_a_server_decides_cannot_be_asked_for(server: Server, options: dict[str, object], said: str) -> None:
