@@ -1,9 +1,9 @@
 """The detector: from frames to blur maps."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from br2net.blur_map import BlurMap
 from br2net.errors import ImageError
+from br2net.files import StrPath
 from br2net.loading import load_backend
 from br2net.runtime.backend import Backend, InferenceOptions, detect
 from br2net.runtime.images import read_image
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from br2net.live.pipeline import PipelineOptions
     from br2net.runtime.cuda.device_map import DeviceMap
 
-FrameOrPath = Frame | str | Path
+FrameOrPath = Frame | StrPath
 FRAMES_AT_ONCE = 8  # decoded and computed together; large lists need no more memory than this
 
 
@@ -44,7 +45,7 @@ class Detector:
     @classmethod
     def load(
         cls,
-        model: str | Path = DEFAULT_MODEL,
+        model: StrPath = DEFAULT_MODEL,
         *,
         backend: str = "auto",
         device: str = "auto",
@@ -99,7 +100,7 @@ class Detector:
         Raises:
             ImageError: if a frame is not of that kind, or an image cannot be read.
         """
-        if isinstance(frames, str | Path | np.ndarray):
+        if isinstance(frames, str | os.PathLike | np.ndarray):
             return self._detect([_to_frame(frames)])[0]
         results: list[BlurMap] = []
         for start in range(0, len(frames), FRAMES_AT_ONCE):
@@ -162,8 +163,8 @@ class Detector:
 
 
 def _to_frame(item: FrameOrPath) -> Frame:
-    if isinstance(item, str | Path):
-        return read_image(Path(item))
+    if isinstance(item, str | os.PathLike):
+        return read_image(item)
     if (
         not isinstance(item, np.ndarray)
         or item.dtype != np.uint8

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
+from br2net.files import StrPath
 from br2net.log import warn_once
 from br2net.runtime.backend import Backend, InferenceOptions
 from br2net.runtime.backends import open_backend
@@ -14,7 +15,7 @@ from br2net.zoo import find_model
 _log = logging.getLogger(__name__)
 
 
-def load_backend(model: str | Path, backend: str, options: InferenceOptions) -> Backend:
+def load_backend(model: StrPath, backend: str, options: InferenceOptions) -> Backend:
     """Open a model.
 
     An ONNX file, or a shipped model, becomes an engine where the backend is `tensorrt`, or `auto` on a machine with an

@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from br2net.errors import ModelError
+from br2net.files import StrPath
 
 DEFAULT_MODEL = "mobile"
 
@@ -14,7 +15,7 @@ def shipped_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda item: item.stem)}
 
 
-def find_model(name: str | Path, suffix: str = ".onnx") -> Path:
+def find_model(name: StrPath, suffix: str = ".onnx") -> Path:
     """The file of a model: one that is shipped, by its name, or any file, by its path.
 
     Args:
