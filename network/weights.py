@@ -1,6 +1,5 @@
 """ImageNet initialisation of a backbone, from a local file or from its public address."""
 
-import hashlib
 import pickle
 import urllib.error
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from br2net.errors import WeightsError
+from br2net.files import sha256_of
 from br2net.network.backbones import FeatureExtractor, MobileNetV2, fold_batch_norms
 from br2net.network.config import Backbone
 
@@ -60,7 +60,7 @@ def initialise_backbone(
         source, sha256 = _download(name), sha256 or PRETRAINED[name].sha256_prefix
     if not source.is_file():
         raise WeightsError(f"There are no backbone weights at {source}.")
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = sha256_of(source)
     if sha256 is not None and not digest.startswith(sha256.lower()):
         raise WeightsError(f"{source} has SHA-256 {digest[:16]}…, not {sha256}: it is damaged or another file.")
     if source.suffix == ".npz":

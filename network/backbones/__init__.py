@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from br2net.network.backbones.base import FeatureExtractor, fold_batch_norms
 from br2net.network.backbones.mobilenet import MobileNetV2
-from br2net.network.backbones.resnext import ResNeXt
-from br2net.network.backbones.vgg import VGG16
+from br2net.network.backbones.paper import VGG16, ResNeXt
 
 if TYPE_CHECKING:
     from br2net.network.config import Backbone, BackboneNorm
