@@ -1,11 +1,12 @@
 """The training set in memory, the held-out part of it, and batches made in a thread of their own."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -145,37 +146,16 @@ def prefetched(maker: BatchMaker, wanted: Iterator[tuple[int, int]], depth: int 
 
     An error in the thread is raised where the batch is taken. The thread ends with the block.
     """
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
+    with ThreadPoolExecutor(1, "batches") as pool:
+        ready = deque(pool.submit(maker.make, count, size) for count, size in islice(wanted, depth))
 
-    def put(item: Batch | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
+        def batches() -> Iterator[Batch]:
+            while ready:
+                batch = ready.popleft().result()
+                ready.extend(pool.submit(maker.make, count, size) for count, size in islice(wanted, 1))
+                yield batch
 
-    def work() -> None:
         try:
-            for count, size in wanted:
-                if stopped.is_set():
-                    return
-                put(maker.make(count, size))
-            put(None)
-        except BaseException as error:  # handed to the consumer, which raises it
-            put(error)
-
-    def batches() -> Iterator[Batch]:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
-    try:
-        yield batches()
-    finally:
-        stopped.set()
-        thread.join()
+            yield batches()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -61,7 +61,7 @@ def update_average(average: BR2Net, model: BR2Net, decay: float, updates: int) -
     """
     averaged, current = average.state_dict(), model.state_dict()
     weights = [name for name, value in averaged.items() if value.is_floating_point()]
-    move = get_ema_multi_avg_fn(min(decay, updates / (updates + 10)))
+    move = get_ema_multi_avg_fn(min(decay, updates / (updates + 10)))  # type: ignore[no-untyped-call]
     move([averaged[name] for name in weights], [current[name] for name in weights], updates)
     for name in averaged.keys() - set(weights):
         averaged[name].copy_(current[name])
