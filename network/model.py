@@ -5,13 +5,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from br2net.network.attention import ChannelAttention
 from br2net.network.backbones import build_backbone
 from br2net.network.config import BR2NetConfig
 from br2net.network.fusion import ConvFusion, MeanFusion, fuse, weighted
 from br2net.network.guided_filter import GuidedFilter
 from br2net.network.refinement import Pathway, RefinementModule
 from br2net.network.resampling import Size
+
+REDUCTION = 16
+
+
+class ChannelAttention(nn.Module):
+    """CAM: one gate in 0..1 per channel: global average pool, 1x1 to C/16, ReLU, 1x1 to C, sigmoid (PAPER: CAM)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // REDUCTION, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.expand = nn.Conv2d(hidden, channels, 1)
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """feature: `(N, C, h, w)`; gives the same shape, each channel multiplied by its gate."""
+        gate: Tensor = self.sigmoid(self.expand(self.relu(self.reduce(self.pool(feature)))))
+        return feature * gate
 
 
 @dataclass(frozen=True)

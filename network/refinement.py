@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from br2net.network.resampling import Size, resize, split_taps
-from br2net.network.shift_and_sum import MatrixShiftAndSum
+from br2net.network.resampling import MatrixShiftAndSum, Size, resize, split_taps
 
 
 class RefinementModule(nn.Module):

@@ -6,6 +6,7 @@ numbers. In each block, `0.0` is the branch (`0.0.0` holds convolution, BatchNor
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -24,11 +25,18 @@ _BLOCK = {
 _STEP = {"0": "conv1", "1": "bn1", "2": "act1", "3": "conv2", "4": "bn2", "5": "act2", "6": "conv3"}
 _GATE = {"0": "reduce", "2": "expand"}
 
-_STEM_KEY = re.compile(r"layer0\.(\d)\.(\w+)$")
-_BLOCK_KEY = re.compile(r"layer([1-4])\.(\d+)\.((?:\d\.)*\d)\.(\w+)$")
-_GATE_KEY = re.compile(r"CAlayer([0-4])\.0\.conv_du\.([02])\.(\w+)$")
-_START_KEY = re.compile(r"predict(L2H|H2L)0\.(\w+)$")
-_STEP_KEY = re.compile(r"predict(L2H|H2L)([1-4])\.([0-6])\.(\w+)$")
+_KEYS: dict[str, Callable[..., str]] = {
+    r"layer0\.(\d)": lambda index: f"backbone.{_STEM.get(index, index)}",
+    r"layer([1-4])\.(\d+)\.((?:\d\.)*\d)": lambda stage, block, path: (
+        f"backbone.layer{stage}.{block}.{_BLOCK.get(path, path)}"
+    ),
+    r"CAlayer([0-4])\.0\.conv_du\.([02])": lambda level, index: f"attention.{level}.{_GATE[index]}",
+    r"predict(L2H|H2L)0": lambda pathway: f"{pathway.lower()}.start",
+    r"predict(L2H|H2L)([1-4])\.([0-6])": lambda pathway, step, index: (
+        f"{pathway.lower()}.steps.{int(step) - 1}.{_STEP[index]}"
+    ),
+}
+"""What the name of a module in the checkpoint looks like, and what it is called in `BR2Net`."""
 
 
 def is_release_layout(state: dict[str, Any]) -> bool:
@@ -42,20 +50,8 @@ def translate_release(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _translate(key: str) -> str:
-    key = key.removeprefix("module.")
-    if match := _STEM_KEY.match(key):
-        index, rest = match.groups()
-        return f"backbone.{_STEM.get(index, index)}.{rest}"
-    if match := _BLOCK_KEY.match(key):
-        stage, block, inside, rest = match.groups()
-        return f"backbone.layer{stage}.{block}.{_BLOCK.get(inside, inside)}.{rest}"
-    if match := _GATE_KEY.match(key):
-        level, index, rest = match.groups()
-        return f"attention.{level}.{_GATE[index]}.{rest}"
-    if match := _START_KEY.match(key):
-        pathway, rest = match.groups()
-        return f"{pathway.lower()}.start.{rest}"
-    if match := _STEP_KEY.match(key):
-        pathway, step, index, rest = match.groups()
-        return f"{pathway.lower()}.steps.{int(step) - 1}.{_STEP[index]}.{rest}"
-    return key
+    module, _, rest = key.removeprefix("module.").rpartition(".")
+    for pattern, name in _KEYS.items():
+        if match := re.fullmatch(pattern, module):
+            return f"{name(*match.groups())}.{rest}"
+    return key.removeprefix("module.")

@@ -11,7 +11,7 @@ A 3x3 convolution is a sum of nine shifted 1x1 convolutions, and bilinear resizi
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 Size = tuple[int, int]
@@ -46,32 +46,56 @@ def split_taps(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).reshape(9 * out_channels, in_channels, 1, 1).contiguous()
 
 
-def one_hot_kernels(channels: int) -> Tensor:
-    """`(channels, 9, 3, 3)`: kernel t of each group picks tap t, so that a grouped convolution shifts and sums."""
-    return torch.eye(9).view(1, 9, 3, 3).repeat(channels, 1, 1, 1)
+class MatrixShiftAndSum(nn.Module):
+    """Way 1, with its constant matrices made once per pair of sizes and kept as buffers (outside the state dict)."""
+
+    def forward(self, taps: Tensor, size: Size) -> Tensor:
+        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`. Sizes must be numbers, not symbols, when exporting."""
+        _, channels, height, width = taps.shape
+        rows, columns = self._matrix(height, size[0], taps), self._matrix(width, size[1], taps)
+        arranged = taps.reshape(-1, channels // 9, 3, 3, height, width).permute(0, 1, 2, 4, 3, 5)
+        arranged = arranged.reshape(-1, channels // 9, 3 * height, 3 * width)
+        return torch.matmul(torch.matmul(rows, arranged), columns.T)
+
+    def _matrix(self, source: int, target: int, like: Tensor) -> Tensor:
+        name = f"interpolate_{source}_to_{target}"
+        if name not in self._buffers:
+            self.register_buffer(name, shifted_interpolation_matrix(source, target).to(like.device), persistent=False)
+        return self.get_buffer(name).to(like.dtype)
 
 
-def shift_and_sum_matrices(taps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Way 1. taps: `(N, 9 * K, h, w)`; rows: `(H, 3 * h)`; columns: `(W, 3 * w)`; gives `(N, K, H, W)`."""
-    _, channels, height, width = taps.shape
-    arranged = taps.reshape(-1, channels // 9, 3, 3, height, width).permute(0, 1, 2, 4, 3, 5)
-    arranged = arranged.reshape(-1, channels // 9, 3 * height, 3 * width)
-    return torch.matmul(torch.matmul(rows, arranged), columns.T)
+class GroupedShiftAndSum(nn.Module):
+    """Way 2. Kernel t of each group, `(K, 9, 3, 3)`, picks tap t, so that the convolution shifts and sums."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.kernels: Tensor
+        kernels = torch.eye(9).view(1, 9, 3, 3).repeat(channels, 1, 1, 1)
+        self.register_buffer("kernels", kernels, persistent=False)
+
+    def forward(self, taps: Tensor, size: Size) -> Tensor:
+        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
+        return F.conv2d(resize(taps, size), self.kernels, padding=1, groups=self.kernels.shape[0])
 
 
-def shift_and_sum_grouped(taps: Tensor, size: Size, kernels: Tensor) -> Tensor:
-    """Way 2. taps: `(N, 9 * K, h, w)`; kernels: of `one_hot_kernels(K)`; gives `(N, K, H, W)`."""
-    return F.conv2d(resize(taps, size), kernels, padding=1, groups=kernels.shape[0])
+class SliceShiftAndSum(nn.Module):
+    """Way 3."""
+
+    def forward(self, taps: Tensor, size: Size) -> Tensor:
+        """taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
+        height, width = size
+        resized = F.pad(resize(taps, size), (1, 1, 1, 1))
+        by_tap = resized.reshape(-1, taps.shape[1] // 9, 9, height + 2, width + 2)
+        parts = [
+            by_tap[:, :, 3 * row + column, row : row + height, column : column + width]
+            for row in range(3)
+            for column in range(3)
+        ]
+        return torch.stack(parts).sum(dim=0)
 
 
-def shift_and_sum_slices(taps: Tensor, size: Size) -> Tensor:
-    """Way 3. taps: `(N, 9 * K, h, w)`; gives `(N, K, H, W)`."""
-    height, width = size
-    resized = F.pad(resize(taps, size), (1, 1, 1, 1))
-    by_tap = resized.reshape(-1, taps.shape[1] // 9, 9, height + 2, width + 2)
-    parts = [
-        by_tap[:, :, 3 * row + column, row : row + height, column : column + width]
-        for row in range(3)
-        for column in range(3)
-    ]
-    return torch.stack(parts).sum(dim=0)
+def build_shift_and_sum(method: Method, channels: int) -> nn.Module:
+    """Make the module that resizes, shifts and sums `(N, 9 * channels, h, w)` tap maps the given way."""
+    if method == "matrices":
+        return MatrixShiftAndSum()
+    return GroupedShiftAndSum(channels) if method == "grouped" else SliceShiftAndSum()

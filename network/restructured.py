@@ -15,8 +15,7 @@ from br2net.network.backbones import fold_batch_norms
 from br2net.network.fusion import fuse, weighted
 from br2net.network.model import BR2Net, size_of
 from br2net.network.refinement import Pathway, RefinementModule
-from br2net.network.resampling import Method, Size, resize, split_taps
-from br2net.network.shift_and_sum import build_shift_and_sum
+from br2net.network.resampling import Method, Size, build_shift_and_sum, resize, split_taps
 
 
 class FoldedRefinement(nn.Module):

@@ -1,10 +1,8 @@
 """ImageNet initialisation of a backbone, from a local file or from its public address."""
 
-import hashlib
 import pickle
 import urllib.error
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -13,28 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from br2net.errors import WeightsError
+from br2net.files import sha256_of
 from br2net.network.backbones import FeatureExtractor, MobileNetV2, fold_batch_norms
 from br2net.network.config import Backbone
 
-
-@dataclass(frozen=True)
-class Pretrained:
-    """A public ImageNet checkpoint: its address and the first eight hex digits of its SHA-256."""
-
-    url: str
-    sha256_prefix: str
-
-
-PRETRAINED: dict[Backbone, Pretrained] = {
-    "resnext101_32x4d": Pretrained(
-        "https://github.com/rwightman/pytorch-pretrained-gluonresnet/releases/download/v0.1/"
-        "gluon_resnext101_32x4d-b253c8c4.pth",
-        "b253c8c4",
-    ),
-    "resnext50_32x4d": Pretrained("https://download.pytorch.org/models/resnext50_32x4d-7cdf4587.pth", "7cdf4587"),
-    "vgg16": Pretrained("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"),
-    "mobilenet_v2": Pretrained("https://download.pytorch.org/models/mobilenet_v2-b0353104.pth", "b0353104"),
+PRETRAINED: dict[Backbone, str] = {
+    "resnext101_32x4d": "https://github.com/rwightman/pytorch-pretrained-gluonresnet/releases/download/v0.1/"
+    "gluon_resnext101_32x4d-b253c8c4.pth",
+    "resnext50_32x4d": "https://download.pytorch.org/models/resnext50_32x4d-7cdf4587.pth",
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "mobilenet_v2": "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
 }
+"""Addresses of public ImageNet checkpoints; each name ends with the first eight hex digits of the file's SHA-256."""
 
 
 def initialise_backbone(
@@ -48,7 +36,7 @@ def initialise_backbone(
         source: a local state dict (`.pth`, layout of torchvision or timm) or, for MobileNetV2, an `.npz` of folded
             convolutions in network order (`w00`, `b00`, ...). None downloads the public checkpoint.
         sha256: expected hash of the file, or a prefix of it; None takes any local file, and checks a download
-            against the hash in `PRETRAINED`.
+            against the hash in its name.
 
     Returns:
         The SHA-256 of the file that was loaded.
@@ -57,10 +45,10 @@ def initialise_backbone(
         WeightsError: if the file is missing, has another hash or another layout, or cannot be downloaded.
     """
     if source is None:
-        source, sha256 = _download(name), sha256 or PRETRAINED[name].sha256_prefix
+        source, sha256 = _download(name), sha256 or _hash_of(PRETRAINED[name])
     if not source.is_file():
         raise WeightsError(f"There are no backbone weights at {source}.")
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = sha256_of(source)
     if sha256 is not None and not digest.startswith(sha256.lower()):
         raise WeightsError(f"{source} has SHA-256 {digest[:16]}…, not {sha256}: it is damaged or another file.")
     if source.suffix == ".npz":
@@ -129,18 +117,22 @@ def _constructor_arguments(backbone: FeatureExtractor) -> tuple[object, ...]:
     return (blocks,) if blocks else ()
 
 
+def _hash_of(url: str) -> str:
+    return url.removesuffix(".pth")[-8:]
+
+
 def _download(name: Backbone) -> Path:
-    wanted = PRETRAINED[name]
-    target = Path(torch.hub.get_dir()) / "checkpoints" / wanted.url.rsplit("/", 1)[1]
+    url = PRETRAINED[name]
+    target = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(wanted.url, str(target), hash_prefix=wanted.sha256_prefix)
+        torch.hub.download_url_to_file(url, str(target), hash_prefix=_hash_of(url))
     except (urllib.error.URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"The ImageNet weights of {name} could not be downloaded ({error}); "
-            f"fetch {wanted.url} elsewhere and name the file, or start from random weights."
+            f"fetch {url} elsewhere and name the file, or start from random weights."
         ) from error
     return target
 

@@ -2,6 +2,5 @@
 
 from br2net.training.recipe import RECIPES, Recipe
 from br2net.training.trainer import TrainingJob, train
-from br2net.training.variants import VARIANTS, VariantRow, train_variants
 
-__all__ = ["RECIPES", "VARIANTS", "Recipe", "TrainingJob", "VariantRow", "train", "train_variants"]
+__all__ = ["RECIPES", "Recipe", "TrainingJob", "train"]

@@ -1,4 +1,7 @@
-"""Augmentation: crops, flips, and what cameras and files do to a photograph."""
+"""Augmentation: crops, flips, what cameras and files do to a photograph, and synthetic defocus.
+
+Synthetic defocus is a disc kernel on in-focus material, composed in layers with soft edges.
+"""
 
 import math
 from dataclasses import dataclass
@@ -9,9 +12,9 @@ from numpy.typing import NDArray
 
 from br2net.runtime.preprocessing import resize
 from br2net.training.recipe import Augmentation
+from br2net.types import Frame, Map
 
-Image = NDArray[np.uint8]
-Mask = NDArray[np.float32]
+GAMMA = 2.2  # a lens blurs light, not grey levels
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def random_box(height: int, width: int, settings: Augmentation, rng: np.random.G
     return Box(left, top, crop_width, crop_height)
 
 
-def in_focus_box(mask: Mask, rng: np.random.Generator, tries: int = 12, smallest: float = 0.3) -> Box | None:
+def in_focus_box(mask: Map, rng: np.random.Generator, tries: int = 12, smallest: float = 0.3) -> Box | None:
     """Look for a rectangle that is in focus everywhere; None where `tries` draws found none."""
     height, width = mask.shape
     for _ in range(tries):
@@ -58,9 +61,7 @@ def in_focus_box(mask: Mask, rng: np.random.Generator, tries: int = 12, smallest
     return None
 
 
-def geometry(
-    image: Image, mask: Mask, size: int, settings: Augmentation, rng: np.random.Generator
-) -> tuple[Image, Mask]:
+def geometry(image: Frame, mask: Map, size: int, settings: Augmentation, rng: np.random.Generator) -> tuple[Frame, Map]:
     """Rotate, crop, flip and resize to `(size, size)`, photograph and mask alike."""
     if settings.rotation_degrees:
         image, mask = _rotate(image, mask, rng.uniform(-settings.rotation_degrees, settings.rotation_degrees))
@@ -73,7 +74,7 @@ def geometry(
     return np.ascontiguousarray(image), np.ascontiguousarray(mask)
 
 
-def photometry(image: Image, settings: Augmentation, rng: np.random.Generator) -> Image:
+def photometry(image: Frame, settings: Augmentation, rng: np.random.Generator) -> Frame:
     """Brightness, contrast, gamma, white balance, saturation; then sensor noise and JPEG compression.
 
     None of these changes what is in focus, so the mask stays.
@@ -104,10 +105,45 @@ def _tone_curves(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]
     return np.ascontiguousarray(np.rint(table).astype(np.uint8).reshape(256, 1, 3))
 
 
-def _rotate(image: Image, mask: Mask, degrees: float) -> tuple[Image, Mask]:
+def _rotate(image: Frame, mask: Map, degrees: float) -> tuple[Frame, Map]:
     height, width = mask.shape
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     border = cv2.BORDER_REFLECT_101
     turned = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
     turned_mask = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
     return np.asarray(turned, dtype=np.uint8), np.asarray(turned_mask, dtype=np.float32)
+
+
+def disc_kernel(radius: float) -> NDArray[np.float32]:
+    """The point spread of a defocused lens: a disc of `radius` pixels with an antialiased rim, summing to 1."""
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    kernel = np.clip(radius + 0.5 - np.hypot(x, y), 0.0, 1.0).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), dtype=np.float32)
+
+
+def defocus(image: Frame, radius: float) -> Frame:
+    """Blur `(H, W, 3)` uint8 with a disc of `radius` pixels, in linear light."""
+    light = (np.arange(256, dtype=np.float32) / 255.0) ** GAMMA
+    blurred = cv2.filter2D(light[image], -1, disc_kernel(radius), borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(np.rint(255.0 * np.clip(blurred, 0.0, 1.0) ** (1.0 / GAMMA)), dtype=np.uint8)
+
+
+def compose(image: Frame, shape: Map, radius: float, foreground: bool) -> tuple[Frame, Map]:
+    """Defocus one of two layers of an in-focus photograph.
+
+    Args:
+        image: `(H, W, 3)` uint8, in focus everywhere.
+        shape: `(H, W)` float32, 0..1: where the defocused layer lies.
+        radius: of the disc, pixels.
+        foreground: the defocused layer is in front, so that its rim spreads over the sharp one; else it lies behind, and
+            the sharp layer's rim stays hard.
+
+    Returns:
+        The photograph, and its mask `(H, W)` float32, 1 = blurred.
+    """
+    mask = (shape > 0.5).astype(np.float32)
+    alpha = cv2.filter2D(mask, -1, disc_kernel(radius)) if foreground else cv2.GaussianBlur(mask, (3, 3), 0)
+    weight = alpha[..., None]
+    mixed = weight * defocus(image, radius) + (1.0 - weight) * image
+    return np.asarray(np.rint(mixed), dtype=np.uint8), mask

@@ -1,11 +1,12 @@
 """The training set in memory, the held-out part of it, and batches made in a thread of their own."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +17,17 @@ from br2net.errors import DatasetError
 from br2net.runtime.images import list_images, read_image
 from br2net.runtime.metadata import Normalisation
 from br2net.runtime.preprocessing import preprocess
-from br2net.training.augment import geometry, in_focus_box, photometry
-from br2net.training.collage import paste_subject, side_by_side
+from br2net.training.augment import compose, defocus, geometry, in_focus_box, photometry
 from br2net.training.recipe import Augmentation
-from br2net.training.synthetic import compose, defocus
-
-Image = NDArray[np.uint8]
-Mask = NDArray[np.float32]
+from br2net.types import Frame, Map
 
 
 @dataclass(frozen=True)
 class Sample:
     """A photograph `(H, W, 3)` uint8 BGR and its mask `(H, W)` float32, 1 = blurred."""
 
-    image: Image
-    mask: Mask
+    image: Frame
+    mask: Map
     name: str
 
 
@@ -105,17 +102,10 @@ class BatchMaker:
         images = preprocess([image for image, _ in drawn], size, size, self._normalisation, threads=1)
         return Batch(images, np.stack([mask for _, mask in drawn])[:, None])
 
-    def _draw(self, size: int) -> tuple[Image, Mask]:
+    def _draw(self, size: int) -> tuple[Frame, Map]:
         sample, settings = self._next(), self._settings
-        kind = self._rng.random()
-        if kind < settings.synthetic_probability:
-            image, mask = self._synthetic(sample, size)
-        elif (kind := kind - settings.synthetic_probability) < settings.paste_probability:
-            image, mask = self._pasted(sample, size)
-        elif kind - settings.paste_probability < settings.halves_probability:
-            image, mask = self._beside_another(sample, size)
-        else:
-            image, mask = self._varied(sample, size)
+        synthetic = self._rng.random() < settings.synthetic_probability
+        image, mask = self._synthetic(sample, size) if synthetic else self._varied(sample, size)
         return photometry(image, settings, self._rng), mask
 
     def _next(self) -> Sample:
@@ -123,26 +113,13 @@ class BatchMaker:
             self._order = list(self._rng.permutation(len(self._samples)))
         return self._samples[self._order.pop()]
 
-    def _varied(self, sample: Sample, size: int) -> tuple[Image, Mask]:
+    def _varied(self, sample: Sample, size: int) -> tuple[Frame, Map]:
         return geometry(sample.image, sample.mask, size, self._settings, self._rng)
 
     def _another(self) -> Sample:
         return self._samples[int(self._rng.integers(len(self._samples)))]
 
-    def _pasted(self, sample: Sample, size: int) -> tuple[Image, Mask]:
-        """The sample's in-focus subject before another photograph, which is out of focus half the time."""
-        image, mask = self._varied(sample, size)
-        background, background_mask = self._varied(self._another(), size)
-        if self._rng.random() < 0.5:
-            background = defocus(background, float(self._rng.uniform(3.0, 9.0)) * size / 320)
-            background_mask = np.ones_like(background_mask)
-        return paste_subject(image, mask, background, background_mask)
-
-    def _beside_another(self, sample: Sample, size: int) -> tuple[Image, Mask]:
-        parts = (self._varied(sample, size), self._varied(self._another(), size))
-        return side_by_side(*parts, share=float(self._rng.uniform(0.25, 0.75)), rows=bool(self._rng.random() < 0.5))
-
-    def _synthetic(self, sample: Sample, size: int) -> tuple[Image, Mask]:
+    def _synthetic(self, sample: Sample, size: int) -> tuple[Frame, Map]:
         """In-focus material, sharp everywhere, blurred everywhere, or with one layer blurred."""
         rng = self._rng
         if self._sharp and rng.random() < 0.5:
@@ -169,37 +146,16 @@ def prefetched(maker: BatchMaker, wanted: Iterator[tuple[int, int]], depth: int 
 
     An error in the thread is raised where the batch is taken. The thread ends with the block.
     """
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
+    with ThreadPoolExecutor(1, "batches") as pool:
+        ready = deque(pool.submit(maker.make, count, size) for count, size in islice(wanted, depth))
 
-    def put(item: Batch | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
+        def batches() -> Iterator[Batch]:
+            while ready:
+                batch = ready.popleft().result()
+                ready.extend(pool.submit(maker.make, count, size) for count, size in islice(wanted, 1))
+                yield batch
 
-    def work() -> None:
         try:
-            for count, size in wanted:
-                if stopped.is_set():
-                    return
-                put(maker.make(count, size))
-            put(None)
-        except BaseException as error:  # handed to the consumer, which raises it
-            put(error)
-
-    def batches() -> Iterator[Batch]:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
-    try:
-        yield batches()
-    finally:
-        stopped.set()
-        thread.join()
+            yield batches()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,6 +1,6 @@
 """Recipes: everything that decides how a network is trained, in one frozen object."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from br2net.network import NAMED_CONFIGS, BR2NetConfig
@@ -19,8 +19,6 @@ class Augmentation:
         photometric: strength of brightness, contrast, gamma and colour changes; 0 for none.
         jpeg_probability, noise_probability: how often a sample is compressed again, or gets sensor noise.
         synthetic_probability: how often a sample is made from in-focus material with synthetic defocus.
-        paste_probability: how often its in-focus subject is put before another photograph, defocused half the time.
-        halves_probability: how often a part of another photograph stands beside it.
     """
 
     smallest_crop: float = 0.5
@@ -32,8 +30,6 @@ class Augmentation:
     jpeg_probability: float = 0.25
     noise_probability: float = 0.25
     synthetic_probability: float = 0.15
-    paste_probability: float = 0.0
-    halves_probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,52 +123,5 @@ MOBILE = Recipe(
     epochs=80,
 )
 
-VARIED = Augmentation(
-    smallest_crop=0.55,
-    aspect_jitter=1.5,
-    whole_probability=0.35,
-    rotation_degrees=5.0,
-    photometric=0.25,
-    paste_probability=0.2,
-    halves_probability=0.1,
-)
-
-MOBILE_VARIED = replace(
-    MOBILE,
-    name="mobile-varied",
-    phases=(Phase(0.5, (256, 288)), Phase(0.8, (288, 320)), Phase(1.0, (352, 384))),
-    backbone_lr=2e-4,
-    head_lr=1e-3,
-    weight_decay=5e-2,
-    augmentation=VARIED,
-)
-
-MOBILE_REFINE = replace(
-    MOBILE,
-    name="mobile-refine",
-    phases=(Phase(0.6, (320, 352)), Phase(1.0, (352, 384))),
-    epochs=40,
-    backbone_lr=1e-4,
-    head_lr=4e-4,
-    weight_decay=5e-2,
-    augmentation=replace(VARIED, smallest_crop=0.7),
-)
-
-ABLATION = replace(
-    MOBILE,
-    name="ablation",
-    phases=(Phase(1.0, (256,)),),
-    size=256,
-    epochs=8,
-    chooses_fusion=False,
-)
-
-TRIALS = replace(ABLATION, name="trials")
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
-}
-"""Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release.
-
-`ablation` and `trials` are the short budgets of sets of networks (see `variants`).
-"""
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE)}
+"""Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release."""

@@ -1,9 +1,11 @@
-"""Optimizers and learning rates of the recipes."""
+"""Optimizers and learning rates of the recipes, and the running average (EMA) of the weights."""
 
 import math
 
+import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from br2net.network import BR2Net
 from br2net.training.recipe import Recipe
@@ -45,3 +47,21 @@ def set_learning_rate(optimizer: Optimizer, recipe: Recipe, share: float) -> Non
     """Set each group's rate for this share of the schedule."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * rate_factor(recipe, share)
+
+
+@torch.no_grad()
+def update_average(average: BR2Net, model: BR2Net, decay: float, updates: int) -> None:
+    """Move the averaged weights and BatchNorm statistics towards those of `model`, in place.
+
+    Args:
+        average: a copy of the model that was made before training.
+        model: what is trained.
+        decay: of the average; 0 keeps the latest weights.
+        updates: how many updates there are with this one. The first ones weigh more, so that the average forgets its start.
+    """
+    averaged, current = average.state_dict(), model.state_dict()
+    weights = [name for name, value in averaged.items() if value.is_floating_point()]
+    move = get_ema_multi_avg_fn(min(decay, updates / (updates + 10)))  # type: ignore[no-untyped-call]
+    move([averaged[name] for name in weights], [current[name] for name in weights], updates)
+    for name in averaged.keys() - set(weights):
+        averaged[name].copy_(current[name])

@@ -1,8 +1,8 @@
 """The trainer: resumable, with progress, logs, a running average of the weights and a held-out check."""
 
+import copy
 import json
 import math
-import random
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -18,13 +18,11 @@ from br2net.files import write_text, written_whole
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint, initialise_backbone, load_checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
-from br2net.training.average import WeightAverage
 from br2net.training.data import Batch, BatchMaker, load_samples, load_sharp, prefetched, split_pairs
 from br2net.training.fusion import choose_fusion
-from br2net.training.interpolation import choose_interpolation
 from br2net.training.losses import total_loss
 from br2net.training.recipe import Recipe
-from br2net.training.schedule import build_optimizer, set_learning_rate
+from br2net.training.schedule import build_optimizer, set_learning_rate, update_average
 from br2net.training.validation import HeldOutFigures, check_held_out
 
 STATE_FORMAT = "br2net-training-1"
@@ -41,8 +39,8 @@ class TrainingJob:
         invert_masks: the masks are white = in focus.
         backbone_weights: local ImageNet weights; None downloads them.
         random_weights: start the backbone from random weights instead.
-        start: a checkpoint of the same network to go on from, as to fine-tune on photographs of one's own, or None. Its
-            fusion weights stay in force, and in the end the weights are interpolated between it and this run's.
+        start: a checkpoint of the same network to start from, for example to fine-tune it on other photographs, or None.
+            Its fusion weights stay in force, and the result is this checkpoint where nothing does better.
         sharp: folder of photographs in focus everywhere, as material for synthetic defocus, or None.
         max_minutes: the schedule ends after so many minutes of training even where the epochs are not done; 0 for never.
         check_minutes: minutes between two held-out checks, each followed by a checkpoint.
@@ -78,8 +76,6 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, job: TrainingJob) -> None:
         self._recipe, self._job = recipe, job
-        random.seed(job.seed)
-        np.random.seed(job.seed)
         torch.manual_seed(job.seed)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._normalisation: Normalisation = IMAGENET if recipe.normalisation == "imagenet" else SYMMETRIC
@@ -99,7 +95,7 @@ class Trainer:
         self._model.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model.commute(recipe.commuted)
         self._optimizer = build_optimizer(self._model, recipe)
-        self._average = WeightAverage(self._model, recipe.ema_decay)
+        self._average = copy.deepcopy(self._model).eval().requires_grad_(False)
         if earlier is not None:
             self._restore(earlier)
 
@@ -113,6 +109,8 @@ class Trainer:
         began, before = time.monotonic(), self._state.seconds
         next_check = self._state.seconds + 60 * self._job.check_minutes
         losses: list[float] = []
+        if self._job.start is not None and not self._state.step:
+            self._log({"share": 0.0, **asdict(self._keep_if_best(self._average))})
         with _progress() as bar, prefetched(maker, self._wanted(total)) as batches:
             task = bar.add_task("training", total=total, completed=self._state.step, note="")
             for batch in batches:
@@ -128,19 +126,7 @@ class Trainer:
                     losses.clear()
                     next_check = self._state.seconds + 60 * self._job.check_minutes
             self._check(float(np.mean(losses)) if losses else float("nan"), 1.0)
-        self._choose_interpolation()
         return self._job.output / "best.pth"
-
-    def _choose_interpolation(self) -> None:
-        """Between the checkpoint that this run started from and its end, by the held-out photographs."""
-        if self._job.start is None:
-            return
-        recipe, start = self._recipe, _started_from(self._job.start, self._recipe).to(self._device)
-        model, share = choose_interpolation(
-            start, self._average.model, self._held_out, recipe.size, self._normalisation
-        )
-        figures = self._keep_if_best(model)
-        self._log({"interpolation_share": share, "share": 1.0, **asdict(figures)})
 
     def _keep_if_best(self, model: BR2Net) -> HeldOutFigures:
         """Measure `model` on the held-out photographs as it would ship, with the fusion chosen by them, and keep the best."""
@@ -184,12 +170,12 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)
         self._optimizer.step()
-        self._average.update(self._model)
+        update_average(self._average, self._model, self._recipe.ema_decay, self._state.step + 1)
         return value
 
     def _check(self, loss: float, share: float) -> None:
         """Measure the averaged weights, keep them if they are the best, and save the state."""
-        figures = self._keep_if_best(self._average.model)
+        figures = self._keep_if_best(self._average)
         self._log({"loss": loss, "share": round(share, 4), **asdict(figures)})
         self._save()
 
@@ -218,7 +204,7 @@ class Trainer:
             "config": self._model.config.to_json(),
             "state": asdict(self._state),
             "model": self._model.state_dict(),
-            "average": self._average.model.state_dict(),
+            "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
         with written_whole(self._job.output / "last.pth") as temporary:
@@ -227,7 +213,7 @@ class Trainer:
     def _restore(self, content: dict[str, Any]) -> None:
         self._state = _State(**content["state"])
         self._model.load_state_dict(content["model"])
-        self._average.model.load_state_dict(content["average"])
+        self._average.load_state_dict(content["average"])
         self._optimizer.load_state_dict(content["optimizer"])
 
 

@@ -1,16 +1,12 @@
 """`br2net train`: train a network by a recipe."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from br2net.cli.options import JsonOption
-
-if TYPE_CHECKING:
-    from br2net.training import VariantRow
 
 
 def train(
@@ -18,9 +14,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run.")] = Path(
         "runs/mobile"
     ),
-    recipe: Annotated[
-        str, typer.Option(help="Named recipe: mobile, mobile-varied, mobile-refine, paper, ablation or trials.")
-    ] = "mobile",
+    recipe: Annotated[str, typer.Option(help="Named recipe: mobile or paper.")] = "mobile",
     split: Annotated[Path | None, typer.Option(help="List of the photographs to use, one stem a line.")] = None,
     positive: Annotated[str, typer.Option(help="What white means in the masks: blurred or sharp.")] = "blurred",
     invert_masks: Annotated[bool, typer.Option("--invert-masks", help="The same as --positive sharp.")] = False,
@@ -29,7 +23,8 @@ def train(
     ] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Start the backbone from nothing.")] = False,
     start: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A checkpoint to go on from, as best.pth of an earlier run.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A checkpoint to start from, for example best.pth of an earlier run."),
     ] = None,
     sharp: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs in focus everywhere, for synthetic defocus.")
@@ -46,14 +41,11 @@ def train(
 
     The folder of the run gets best.pth (the averaged weights that did best on the held-out photographs), last.pth (the
     state to resume from), log.jsonl and recipe.json. Export the result with `br2net export DIR/best.pth -o x.onnx`.
-
-    The recipe ablation trains the full network and five without one of its parts, the recipe trials networks with one
-    choice changed each, all with the same short budget; both write variants.json.
     """
     from dataclasses import replace
 
     from br2net.errors import InputError
-    from br2net.training import RECIPES, VARIANTS, TrainingJob, train_variants
+    from br2net.training import RECIPES, TrainingJob
     from br2net.training import train as run
 
     if recipe not in RECIPES:
@@ -78,9 +70,6 @@ def train(
         training_data=training_data or str(dataset),
         licence=licence,
     )
-    if recipe in VARIANTS:
-        _print_variants(train_variants(VARIANTS[recipe](chosen), job), as_json)
-        return
     checkpoint = run(chosen, job)
     facts = {"checkpoint": str(output / "best.pth"), "recipe": recipe, **checkpoint.figures}
     if as_json:
@@ -88,16 +77,3 @@ def train(
     else:
         figures = ", ".join(f"{name} {value:.4f}" for name, value in checkpoint.figures.items())
         typer.echo(f"{output / 'best.pth'}: {figures}")
-
-
-def _print_variants(rows: "list[VariantRow]", as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows]))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("network", "parameters", "steps", "held-out MAE", "held-out IoU")
-    for row in rows:
-        table.add_row(row.variant, f"{row.parameters / 1e6:.2f} M", str(row.steps), f"{row.mae:.4f}", f"{row.iou:.4f}")
-    Console().print(table)

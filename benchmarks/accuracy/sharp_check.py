@@ -90,7 +90,7 @@ def check_sharp(
 def defocus(frame: Frame) -> Frame:
     """Lay a strong disc blur over a frame `(H, W, 3)` uint8, in linear light; gives a new frame.
 
-    Not `br2net.training.synthetic`: what a model is judged by should not be what made its training material, and
+    Not `br2net.training.augment.defocus`: what a model is judged by should not be what made its training material, and
     evaluating needs no PyTorch.
     """
     radius = max(frame.shape[:2]) * RADIUS_SHARE

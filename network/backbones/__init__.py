@@ -3,20 +3,15 @@
 State-dict names are those of the common public ImageNet checkpoints (torchvision, timm), so that these load as they are.
 """
 
-from typing import TYPE_CHECKING
-
 from br2net.network.backbones.base import FeatureExtractor, fold_batch_norms
 from br2net.network.backbones.mobilenet import MobileNetV2
-from br2net.network.backbones.resnext import ResNeXt
-from br2net.network.backbones.vgg import VGG16
-
-if TYPE_CHECKING:
-    from br2net.network.config import Backbone, BackboneNorm
+from br2net.network.backbones.paper import VGG16, ResNeXt
+from br2net.network.config import Backbone, BackboneNorm
 
 __all__ = ["VGG16", "FeatureExtractor", "MobileNetV2", "ResNeXt", "build_backbone", "fold_batch_norms"]
 
 
-def build_backbone(name: "Backbone", norm: "BackboneNorm" = "batch") -> FeatureExtractor:
+def build_backbone(name: Backbone, norm: BackboneNorm = "batch") -> FeatureExtractor:
     """Make a backbone with random weights; `norm="folded"` gives convolutions with a bias and no BatchNorm."""
     backbone: FeatureExtractor
     if name == "resnext101_32x4d":

@@ -1,14 +1,16 @@
 """Losses and schedules against their definitions."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from br2net.network import BR2Net, BR2NetConfig, Predictions
-from br2net.training.average import WeightAverage
 from br2net.training.losses import soft_iou_loss, total_loss
 from br2net.training.recipe import MOBILE, PAPER
-from br2net.training.schedule import build_optimizer, rate_factor
+from br2net.training.schedule import build_optimizer, rate_factor, update_average
 
 TINY = BR2NetConfig(backbone="mobilenet_v2", backbone_norm="folded", width=4)
 
@@ -46,16 +48,26 @@ def test_the_one_cycle_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
     assert factors[0] < 0.05 and factors[-1] < 1e-3
 
 
-def test_the_average_converges_to_weights_that_stand_still() -> None:
-    model = BR2Net(TINY)
-    average = WeightAverage(model, 0.9)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(1.0)
-    average.update(model)
-    first = next(iter(average.model.parameters()))
-    target = next(iter(model.parameters()))
-    assert not torch.allclose(first, target)
-    for _ in range(200):
-        average.update(model)
-    assert torch.allclose(first, target, atol=1e-4)
+def test_the_average_is_an_exponential_one_whose_first_updates_weigh_more() -> None:
+    model = BR2Net(replace(TINY, backbone_norm="batch"))
+    average = copy.deepcopy(model)
+    expected = {name: value.numpy().astype(np.float64) for name, value in average.state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    for updates in range(1, 200, 20):
+        with torch.no_grad():
+            for value in model.state_dict().values():
+                value.add_(torch.randn(value.shape, generator=generator) if value.is_floating_point() else 1)
+        update_average(average, model, 0.9, updates)
+        decay = min(0.9, updates / (updates + 10))
+        for name, value in model.state_dict().items():
+            kept = decay if value.is_floating_point() else 0.0  # the count of batches is that of the model
+            expected[name] = kept * expected[name] + (1.0 - kept) * value.numpy()
+    averaged = average.state_dict()
+    assert any(name.endswith("running_mean") for name in averaged) and averaged.keys() == expected.keys()
+    assert all(np.allclose(averaged[name].numpy(), expected[name], rtol=1e-4, atol=1e-5) for name in expected)
+
+
+def test_without_a_decay_the_average_is_the_latest_weights() -> None:
+    average, model = BR2Net(TINY), BR2Net(TINY)
+    update_average(average, model, 0.0, 1)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in average.state_dict().items())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
-from br2net.training.synthetic import compose, defocus, disc_kernel
+from br2net.training.augment import compose, defocus, disc_kernel
 
 
 @pytest.mark.parametrize("radius", [1.0, 2.5, 7.0])

@@ -1,4 +1,7 @@
-"""ResNeXt (Xie et al., CVPR 2017), cardinality 32, base width 4: names as in torchvision and timm."""
+"""The backbones of the paper, with the names of torchvision and timm.
+
+ResNeXt (Xie et al., CVPR 2017), cardinality 32, base width 4; VGG16 (Simonyan and Zisserman, ICLR 2015), of an ablation.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -7,6 +10,7 @@ from br2net.network.backbones.base import FeatureExtractor
 
 CARDINALITY = 32
 EXPANSION = 4
+VGG_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
 class Bottleneck(nn.Module):
@@ -66,3 +70,32 @@ class ResNeXt(FeatureExtractor):
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             features.append(stage(features[-1]))
         return features
+
+
+class VGG16(FeatureExtractor):
+    """The five blocks, each taken after its max-pooling: strides 2, 4, 8, 16, 32."""
+
+    channels = (64, 128, 256, 512, 512)
+    strides = (2, 4, 8, 16, 32)
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        self.tap_indices: list[int] = []
+        in_channels = 3
+        for block in VGG_BLOCKS:
+            for out_channels in block:
+                layers += [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(inplace=True)]
+                in_channels = out_channels
+            layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))  # ceil: the same sizes as strided convolutions give
+            self.tap_indices.append(len(layers) - 1)
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """See `FeatureExtractor.forward`."""
+        taps = []
+        for index, layer in enumerate(self.features):
+            image = layer(image)
+            if index in self.tap_indices:
+                taps.append(image)
+        return taps
