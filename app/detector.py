@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -17,7 +16,7 @@ from br2net.runtime.backend import Backend, InferenceOptions, detect
 from br2net.runtime.images import read_image
 from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.postprocessing import Wanted
-from br2net.types import Frame
+from br2net.types import Closing, Frame
 from br2net.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ FrameOrPath = Frame | StrPath
 FRAMES_AT_ONCE = 8  # decoded and computed together; large lists need no more memory than this
 
 
-class Detector:
+class Detector(Closing):
     """Finds what is out of focus. Threads may share a detector.
 
     Example:
@@ -152,14 +151,6 @@ class Detector:
     def close(self) -> None:
         """Free the model; the detector cannot be used afterwards."""
         self._backend.close()
-
-    def __enter__(self) -> "Detector":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _to_frame(item: FrameOrPath) -> Frame:

@@ -1,6 +1,7 @@
 """Types and constants that every stage shares."""
 
 from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,23 @@ Batch = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 """uint8 `(H, W)`."""
 
+C = TypeVar("C", bound="Closing")
 THRESHOLD = 0.5
 """A pixel counts as blurred where its map value is at least this."""
+
+
+class Closing:
+    """Base class of context managers whose block ends with `close`."""
+
+    def close(self) -> None:
+        """Free what is held."""
+        raise NotImplementedError
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class PixelFormat(Enum):

@@ -15,7 +15,7 @@ from br2net.log import warn_once
 from br2net.runtime.metadata import ModelMetadata
 from br2net.runtime.postprocessing import DEFAULT_OPACITY, Outputs, Wanted, postprocess
 from br2net.runtime.preprocessing import preprocess
-from br2net.types import Batch, Frame, PixelFormat
+from br2net.types import Batch, Closing, Frame, PixelFormat
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 LARGEST_BATCH = 8  # of a model that takes any number of images: more gain nothing on a CPU
@@ -207,7 +207,7 @@ class HostRequest(Request):
         ]
 
 
-class Backend(ABC):
+class Backend(Closing, ABC):
     """A loaded model. It owns its requests; `close` frees everything.
 
     Attributes:
@@ -297,10 +297,10 @@ class Backend(ABC):
     def _new_request(self, batch: int) -> Request:
         """Make another request."""
 
-    def _forget_size(self, batch: int) -> None:  # noqa: B027  # most backends keep nothing for a batch size
+    def _forget_size(self, batch: int) -> None:  # most backends keep nothing for a batch size
         """Free what is kept for a batch size; no request of it is left."""
 
-    def _free(self) -> None:  # noqa: B027  # a backend may have nothing but its requests
+    def _free(self) -> None:  # a backend may have nothing but its requests
         """Free the model; called once, when the backend is closed and no request is in use any more."""
 
     def _take_back(self, request: Request) -> None:
@@ -341,14 +341,6 @@ class Backend(ABC):
     def _free_unused(self) -> None:
         if not self._in_use:
             self._free()
-
-    def __enter__(self) -> "Backend":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def detect(

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ from br2net.live.camera.reader import FrameReader, ImagesReader
 from br2net.live.camera.source import Source, SourceKind, parse_source
 from br2net.live.camera.timing import AdaptiveSkip, SourceClock
 from br2net.runtime.preprocessing import resize, to_bgr
-from br2net.types import Frame, PixelFormat
+from br2net.types import Closing, Frame, PixelFormat
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 BUFFER_FRAMES = {BufferPolicy.DROP_OLDEST: 1, BufferPolicy.WAIT: 3}
@@ -50,7 +49,7 @@ class CameraStatistics:
     stride: int
 
 
-class Camera:
+class Camera(Closing):
     """A device, stream, file, folder or pipeline as a source of frames.
 
     Frames are captured in a background thread, which `close` joins. A live source that is lost is opened again, with
@@ -176,11 +175,6 @@ class Camera:
 
     def __enter__(self) -> "Camera":
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _policy(self, live: bool) -> BufferPolicy:
         return self.options.policy or (BufferPolicy.DROP_OLDEST if live else BufferPolicy.WAIT)

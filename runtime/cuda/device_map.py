@@ -1,7 +1,6 @@
 """Blur maps in GPU memory, for further processing by PyTorch, CuPy, Numba or a CUDA kernel."""
 
 import threading
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,10 @@ import numpy as np
 from br2net.errors import CudaError
 from br2net.runtime.cuda.dlpack import lend
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer
-from br2net.types import Map
+from br2net.types import Closing, Map
 
 
-class DeviceMap:
+class DeviceMap(Closing):
     """The blur map of one frame, float32 `(H, W)` at the frame's size, 0 = in focus, 1 = blurred, in GPU memory.
 
     It is complete: nothing has to be waited for. The object owns its memory and gives it back at `close`, at the end of
@@ -106,14 +105,6 @@ class DeviceMap:
                 return
             self._open = False
         self._give_up()
-
-    def __enter__(self) -> "DeviceMap":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

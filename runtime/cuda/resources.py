@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -15,12 +14,13 @@ from br2net.errors import CudaError
 from br2net.runtime.cuda.context import PrimaryContext, primary_context
 from br2net.runtime.cuda.interface import Event, KernelArgument, Stream
 from br2net.runtime.cuda.lock import ContextLock
+from br2net.types import Closing
 
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING of cuda.h: pycuda has no name for it
 R = TypeVar("R", bound="Resource")
 
 
-class Owner:
+class Owner(Closing):
     """The owner of everything that one `Cuda` object made."""
 
     def __init__(self, index: int) -> None:
@@ -105,13 +105,8 @@ class Owner:
         finally:
             self._lock.leave()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
-
-class Resource(ABC):
+class Resource(Closing, ABC):
     """Something of an `Owner`: used inside its `active` block, closed once.
 
     Subclasses make pycuda's object first and call `__init__` then, so that nothing is owned that could not be made.
@@ -155,12 +150,7 @@ class Resource(ABC):
     def _free(self) -> None:
         """Give it back, with the context current."""
 
-    def __enter__(self: R) -> R:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.is_open:
             self.close()
 

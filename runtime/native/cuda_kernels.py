@@ -4,7 +4,6 @@ import ctypes
 from collections.abc import Sequence
 from ctypes import c_float, c_int32
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from br2net.errors import BackendError
 from br2net.runtime.cuda.interface import Cuda, DeviceBuffer, KernelArgument, Module, Stream
 from br2net.runtime.native.installed import FATBIN
 from br2net.runtime.native.library import CAxis, CFrame, CInput, CMapSide, CPictures, checked, open_library, status
-from br2net.types import PixelFormat
+from br2net.types import Closing, PixelFormat
 
 Three = tuple[float, float, float]
 BLOCK = (32, 8, 1)
@@ -95,7 +94,7 @@ def load_kernels(cuda: Cuda) -> Module:
     return cuda.load_module(FATBIN.read_bytes())
 
 
-class CudaKernels:
+class CudaKernels(Closing):
     """The kernels and the resize weights that one stream needs. Used inside `cuda.active()`, always with the same stream.
 
     The weights of a pair of sizes are uploaded when it is first met, which waits for the stream: before a capture, run once.
@@ -242,14 +241,6 @@ class CudaKernels:
         self._tables.clear()
         if self._owns_module:
             self._module.close()
-
-    def __enter__(self) -> "CudaKernels":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from br2net.runtime.native.cuda_kernels import CudaKernels, DeviceFrame, DeviceP
 from br2net.runtime.postprocessing import DEFAULT_OPACITY, TINT_BGR, Outputs, Wanted, postprocess
 from br2net.runtime.preprocessing import preprocess
 from br2net.runtime.tensorrt.engine import INPUT, OUTPUT, Engine
-from br2net.types import Frame, PixelFormat
+from br2net.types import Closing, Frame, PixelFormat
 
 ALIGNMENT = 256  # bytes, between the parts of a buffer
 REMEMBERED = 16  # batches after which a buffer that is more than twice as large as needed shrinks
@@ -45,7 +45,7 @@ class Mark(Enum):
     FINISH, POSTPROCESSED, DONE = auto(), auto(), auto()
 
 
-class StagingBuffer:
+class StagingBuffer(Closing):
     """Page-locked memory and as much GPU memory. Used inside `cuda.active()`; nothing is in flight when it is resized.
 
     Args:
@@ -101,12 +101,6 @@ class StagingBuffer:
         for buffer in self._pair or ():
             buffer.close()
         self._pair = None
-
-    def __enter__(self) -> "StagingBuffer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
