@@ -248,8 +248,8 @@ def _refuse_if_broken(outcome: Outcome, output: Path, options: CalibrationOption
     refusal = f"{output} was not written: {' and '.join(outcome.broken)}."
     if outcome.openvino is not None:
         raise GateError(
-            f"{refusal} By ONNX Runtime the limits hold, so the rest comes from how OpenVINO computes here what is not "
-            "INT8 (in bfloat16 on many processors); --accept-drift writes the file as it is.",
+            f"{refusal} By ONNX Runtime the limits hold, so the rest comes from how OpenVINO computes on this processor "
+            "(what is not INT8 in bfloat16, where it has it); --accept-drift writes the file as it is.",
             outcome,
         )
     names = ", ".join(item.group.name for item in worst(outcome.sensitivity, 3))

@@ -1,11 +1,15 @@
 """A model loaded by OpenVINO."""
 
+import logging
+import platform
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from br2net.errors import BackendError, InputError, MissingDependencyError
+from br2net.log import warn_once
 from br2net.runtime.backend import Backend, HostRequest, InferenceOptions
 from br2net.runtime.model_file import read_model_file
 from br2net.runtime.openvino.core import shared_core
@@ -14,6 +18,7 @@ from br2net.types import Batch
 if TYPE_CHECKING:
     from openvino import CompiledModel, Model
 
+_log = logging.getLogger(__name__)
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 NAMES = {"float": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "f16": "fp16"}
 
@@ -35,6 +40,12 @@ class OpenVINOBackend(Backend):
         self.width, self.height = file.choose_size(options.size)
         self.device = "CPU" if options.device == "auto" else options.device.upper()
         self._settings = _settings(options)
+        if self.metadata.precision == "int8" and self.device == "CPU" and not _adds_int8_products():
+            self._settings["LP_TRANSFORMS_MODE"] = False
+            warn_once(
+                _log,
+                f"{path.name} runs in float32 by OpenVINO here: without VNNI, this processor's sums of INT8 products overflow.",
+            )
         self.concurrency = options.streams
         self._compiled: dict[int, CompiledModel] = {}  # by batch size
         self._core = shared_core(openvino.Core)
@@ -46,7 +57,7 @@ class OpenVINOBackend(Backend):
             self.precision = self._precision_of(self._compile(self.fixed_batch or 1))
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
-        if options.precision not in ("auto", self.precision) and self.precision != "int8":
+        if options.precision not in ("auto", self.precision) and self.metadata.precision != "int8":
             raise InputError(
                 f"OpenVINO computes {path} in {self.precision} on this {self.device}, not in {options.precision}."
             )
@@ -85,7 +96,7 @@ class OpenVINOBackend(Backend):
         return self._compiled[batch]
 
     def _precision_of(self, compiled: "CompiledModel") -> str:
-        if self.metadata.precision == "int8":
+        if self.metadata.precision == "int8" and self._settings.get("LP_TRANSFORMS_MODE", True):
             return "int8"
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
         name = str(hint.get_type_name() if hasattr(hint, "get_type_name") else hint)
@@ -105,6 +116,15 @@ def _settings(options: InferenceOptions) -> dict[str, Any]:
         settings["INFERENCE_NUM_THREADS"] = options.threads
         settings["ENABLE_CPU_PINNING"] = False  # models that share a machine would all sit on its first processors
     return settings
+
+
+def _adds_int8_products() -> bool:
+    """Whether this processor sums INT8 products in 32 bits. On x86 that takes VNNI or AMX; AVX2 alone cuts at 16 bits."""
+    try:
+        flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text(encoding="utf-8")))
+    except OSError:
+        return True
+    return platform.machine() not in ("x86_64", "AMD64") or bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def _last_line(error: Exception) -> str:

@@ -10,6 +10,8 @@ from onnx import TensorProto, numpy_helper
 from br2net import Detector
 from br2net.builder.comparison import packaged_photograph
 from br2net.files import sha256_of
+from br2net.runtime.backend import detect
+from br2net.runtime.backends import open_backend
 from br2net.runtime.model_file import read_model_file
 from br2net.zoo import find_model, shipped_models
 
@@ -61,3 +63,14 @@ def test_its_manifest_names_what_it_was_calibrated_on() -> None:
     assert facts["method"] in card
     assert facts["set"][:12] in card
     assert sha256_of(find_model("mobile"))[:12] in card
+
+
+def test_openvino_gives_the_map_of_onnx_runtime_on_every_processor() -> None:
+    """Without VNNI, sums of INT8 products overflow in OpenVINO; such a processor runs the file in float32."""
+    frame = packaged_photograph()
+    maps = []
+    for backend in ("openvino", "onnxruntime"):
+        with open_backend(find_model("mobile-int8"), backend) as opened:
+            maps.append(detect(opened, [frame])[0].map)
+    assert maps[0] is not None and maps[1] is not None
+    assert np.abs(maps[0] - maps[1]).mean() <= 0.01
