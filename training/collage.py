@@ -22,9 +22,10 @@ def paste_subject(image: Image, mask: Mask, background: Image, background_mask: 
         background_mask: of `background`.
 
     Returns:
-        The photograph, and its mask: in focus where either is.
+        The photograph, and its mask: in focus where either is, unknown where either is. What is unknown of `image`
+        stays with the subject.
     """
-    weight = cv2.GaussianBlur(mask, (FEATHER, FEATHER), 0)[..., None]
+    weight = cv2.GaussianBlur(np.nan_to_num(mask, nan=0.0), (FEATHER, FEATHER), 0)[..., None]
     mixed = weight * background + (1.0 - weight) * image
     return np.asarray(np.rint(mixed), dtype=np.uint8), mask * background_mask
 

@@ -10,7 +10,7 @@ import torch
 
 from br2net.network import BR2Net
 from br2net.runtime.metadata import Normalisation
-from br2net.training.data import Sample
+from br2net.training.data import HeldOutSet
 from br2net.training.validation import check_held_out
 
 SHARES = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # of the further trained network
@@ -28,8 +28,8 @@ def interpolate(start: BR2Net, end: BR2Net, share: float) -> BR2Net:
 
 
 def choose_interpolation(
-    start: BR2Net, end: BR2Net, samples: list[Sample], size: int, normalisation: Normalisation
+    start: BR2Net, end: BR2Net, sets: list[HeldOutSet], size: int, normalisation: Normalisation
 ) -> tuple[BR2Net, float]:
-    """The interpolated network of the smallest mean absolute error on `samples`, and its share of `end`."""
+    """Choose the interpolated network of the smallest score on the held-out `sets`; also give its share of `end`."""
     candidates = [(interpolate(start, end, share), share) for share in SHARES]
-    return min(candidates, key=lambda candidate: check_held_out(candidate[0], samples, size, normalisation).mae)
+    return min(candidates, key=lambda candidate: check_held_out(candidate[0], sets, size, normalisation).score)

@@ -158,6 +158,15 @@ MOBILE_REFINE = replace(
     augmentation=replace(VARIED, smallest_crop=0.7),
 )
 
+MOBILE_MIX = replace(
+    MOBILE,
+    name="mobile-mix",
+    phases=(Phase(0.65, (256, 288)), Phase(1.0, (320, 352))),
+    epochs=3,
+    backbone_lr=2e-4,
+    head_lr=1e-3,
+)
+
 ABLATION = replace(
     MOBILE,
     name="ablation",
@@ -170,7 +179,7 @@ ABLATION = replace(
 TRIALS = replace(ABLATION, name="trials")
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_VARIED, MOBILE_REFINE, ABLATION, TRIALS)
+    recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_VARIED, MOBILE_REFINE, MOBILE_MIX, ABLATION, TRIALS)
 }
 """Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release.
 
