@@ -86,7 +86,7 @@ def _fit(seen: _Seen, start: Tensor) -> Tensor:
         optimizer.step()
         with torch.no_grad():
             weights.clamp_(min=0.0)
-            weights.mul_(min(1.0, LARGEST_SUM / float(weights.sum())))
+            weights.mul_(LARGEST_SUM / max(float(weights.sum()), LARGEST_SUM))
     chosen = weights.detach()
     return torch.where(chosen < SMALLEST, 0.0, chosen)
 

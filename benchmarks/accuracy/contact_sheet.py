@@ -20,6 +20,7 @@ THUMBNAIL_WIDTH = 360
 THUMBNAIL_HEIGHT = 240
 FALSE_BLUR_BGR = (20, 105, 235)  # orange: called blurred, but in focus
 MISSED_BLUR_BGR = (200, 90, 20)  # blue: blurred, but not found
+UNKNOWN_GREY = 128
 
 
 def pair_rows(images: Sequence[ImageFigures], pairs: dict[str, Pair], backend: Backend) -> str:
@@ -35,11 +36,14 @@ def sharp_rows(images: Sequence[SharpFigures], backend: Backend) -> str:
 def difference_picture(blur: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Show where a map errs: white where it is right, orange where it sees blur in focus, blue where it misses blur.
 
-    blur, mask: float32 `(H, W)`, 0..1. Gives uint8 `(H, W, 3)` BGR.
+    blur, mask: float32 `(H, W)`, 0..1; the mask is NaN where it is unknown, which is shown grey. Gives uint8 `(H, W, 3)` BGR.
     """
-    error = (blur - mask)[..., None]
+    unknown = np.isnan(mask)
+    error = np.where(unknown, np.float32(0.0), blur - mask)[..., None]
     colour = np.where(error > 0.0, np.array(FALSE_BLUR_BGR, np.float32), np.array(MISSED_BLUR_BGR, np.float32))
-    return np.asarray(np.rint(255.0 + np.abs(error) * (colour - 255.0)), dtype=np.uint8)
+    picture = np.rint(255.0 + np.abs(error) * (colour - 255.0))
+    picture[unknown] = UNKNOWN_GREY
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> str:
@@ -47,7 +51,7 @@ def _pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> str:
     blur = blur_map(backend, frame)
     pictures = {
         "photograph": frame,
-        "mask": to_grey(mask),
+        "mask": to_grey(np.nan_to_num(mask, nan=UNKNOWN_GREY / 255)),
         "map": to_grey(blur),
         "difference": difference_picture(blur, mask),
     }

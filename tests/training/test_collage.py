@@ -38,3 +38,12 @@ def test_halves_come_from_their_own_photographs() -> None:
     image, mask = side_by_side((first, masks[0]), (second, masks[1]), share=0.5, rows=True)
     assert np.array_equal(image, np.vstack([first[:30], second[30:]]))
     assert mask.mean() == 0.5
+
+
+def test_unknown_pixels_of_either_photograph_stay_unknown_and_leave_the_picture_alone() -> None:
+    image, background = two_photographs()
+    mask, background_mask = np.zeros((60, 80), np.float32), np.zeros((60, 80), np.float32)
+    mask[:10], background_mask[:, :20] = np.nan, np.nan
+    pasted, pasted_mask = paste_subject(image, mask, background, background_mask)
+    assert np.array_equal(np.isnan(pasted_mask), np.isnan(mask) | np.isnan(background_mask))
+    assert np.array_equal(pasted, image)

@@ -9,7 +9,7 @@ import torch
 from br2net.network import BR2Net, BR2NetConfig
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.runtime.preprocessing import preprocess
-from br2net.training.data import Sample
+from br2net.training.data import HeldOutSet, Sample
 from br2net.training.interpolation import SHARES, choose_interpolation, interpolate
 
 CONFIG = BR2NetConfig(backbone="mobilenet_v2", width=4, l2h_level=1, h2l_level=3)
@@ -41,7 +41,7 @@ def test_the_one_of_the_smallest_error_is_chosen() -> None:
                 pathway.start.bias.fill_(bias)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     sample = Sample(image, np.full((64, 64), 0.5, np.float32), "half")
-    _, share = choose_interpolation(start, end, [sample], 64, SYMMETRIC)
+    _, share = choose_interpolation(start, end, [HeldOutSet("half", [sample])], 64, SYMMETRIC)
     errors = []
     for candidate in SHARES:
         with torch.inference_mode():

@@ -11,8 +11,9 @@ from br2net.errors import DatasetError, ModelError, TrainingError
 from br2net.network import BR2NetConfig
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.training import RECIPES, TrainingJob, train
-from br2net.training.data import held_out_names, load_samples, split_pairs
+from br2net.training.data import HeldOutSet, held_out_names, load_samples, split_pairs
 from br2net.training.recipe import Phase, Recipe
+from br2net.training.trainer import Trainer
 from br2net.training.validation import check_held_out
 
 
@@ -92,7 +93,7 @@ def test_checkpoints_are_compared_as_they_would_ship_with_the_fusion_chosen_for_
     output, recipe = tmp_path / "run", small(6)
     checkpoint = train(recipe, replace(job(dataset, output), check_minutes=0.0))
     _, held_out = split_pairs(dataset, None, False)
-    figures = check_held_out(checkpoint.model, load_samples(held_out), recipe.size, SYMMETRIC)
+    figures = check_held_out(checkpoint.model, [HeldOutSet("set", load_samples(held_out))], recipe.size, SYMMETRIC)
     assert checkpoint.model.config.fusion_weights != recipe.config.fusion_weights
     assert figures.mae == pytest.approx(checkpoint.figures["held_out_mae"], abs=1e-6)
     logged = [line["mae"] for line in log_of(output)]
@@ -106,3 +107,31 @@ def test_a_diverged_training_stops_and_says_so(dataset: Path, tmp_path: Path) ->
     with pytest.raises(TrainingError, match="The loss is inf at step 2: training has diverged"):
         train(replace(small(2), l1_weight=float("inf")), job(dataset, output))
     assert (output / "best.pth").read_bytes() == kept
+
+
+def test_a_state_is_saved_between_two_checks(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    saves: list[int] = []
+    trainer = Trainer(small(2), replace(job(dataset, output), save_minutes=0.0))
+    save = trainer._save
+    trainer._save = lambda: (saves.append(trainer._state.step), save())[1]  # type: ignore[method-assign]
+    trainer.run()
+    assert saves == [1, 2, 3, 4, 4] and len(log_of(output)) == 1
+
+
+def test_a_mix_is_trained_with_figures_for_each_set(mix: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    checkpoint = train(small(1), replace(job(mix.parent, output), mix=mix))
+    figures = log_of(output)[-1]
+    assert figures["step"] == 4  # 22 photographs in batches of 5
+    assert set(figures["sets"]) == {"known", "partly"}  # type: ignore[call-overload]
+    assert checkpoint.figures["held_out_score"] == pytest.approx(figures["score"])
+
+
+def test_a_start_is_trained_with_the_fusion_of_the_recipe(dataset: Path, tmp_path: Path) -> None:
+    first = train(small(3), job(dataset, tmp_path / "first"))
+    assert first.model.config.fusion_weights != small(1).config.fusion_weights
+    start = replace(job(dataset, tmp_path / "second"), start=tmp_path / "first" / "best.pth")
+    assert Trainer(small(1), start)._model.config == small(1).config
+    keeping = replace(small(1), chooses_fusion=False)
+    assert Trainer(keeping, start)._model.config == first.model.config
