@@ -21,7 +21,7 @@ def train(
         "runs/mobile"
     ),
     recipe: Annotated[
-        str, typer.Option(help="Named recipe: mobile, mobile-varied, mobile-refine, paper, ablation or trials.")
+        str, typer.Option(help="Named recipe: mobile, mobile-varied, mobile-refine, mobile-mix, paper, ablation or trials.")
     ] = "mobile",
     mix: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON that names several sets below DATASET, with weights.")
