@@ -2,6 +2,7 @@
 
 A map is compared with its mask at the mask's own size. Curves have 256 thresholds: a pixel counts as blurred at
 threshold t where the map, rounded to 8 bits, is at least t. A mask pixel is blurred where the mask is at least 0.5.
+Pixels whose mask is NaN (unknown) are excluded from every figure.
 """
 
 import math
@@ -32,7 +33,7 @@ class ImageFigures:
         iou: intersection over union of the blurred class, map and mask cut at 0.5; 1 where neither has any.
         f_blurred, f_sharp: largest F-measure over the thresholds; NaN where the mask has no such pixel.
         auc: area under the ROC curve; NaN where the mask has one class only.
-        blurred_fraction, mask_fraction: share of blurred pixels in the map and in the mask.
+        blurred_fraction, mask_fraction: share of blurred pixels in the map and in the mask, of the known pixels.
     """
 
     name: str
@@ -114,15 +115,20 @@ class AccuracyMeter:
         Args:
             name: of the image.
             blur: the map, float32 `(H, W)`, 0..1, 1 = blurred, at the mask's size.
-            mask: float32 `(H, W)`, 0..1, 1 = blurred.
+            mask: float32 `(H, W)`, 0..1, 1 = blurred, NaN = unknown.
 
         Raises:
-            InputError: if the two differ in shape, or the map holds NaN or values outside 0..1.
+            InputError: if the two differ in shape, the map holds NaN or values outside 0..1, or no pixel is known.
         """
         if blur.shape != mask.shape:
             raise InputError(f"The map of {name} is of shape {blur.shape}, its mask of {mask.shape}.")
         if not (blur.min() >= 0.0 and blur.max() <= 1.0):  # also refuses NaN
             raise InputError(f"The map of {name} has values outside 0..1.")
+        height, width = mask.shape
+        known = ~np.isnan(mask)
+        if not known.any():
+            raise InputError(f"The mask of {name} must have at least one known pixel.")
+        blur, mask = blur[known], mask[known]
         wanted = mask >= THRESHOLD
         found = blur >= THRESHOLD
         level = np.rint(blur * (LEVELS - 1)).astype(np.uint8)
@@ -132,8 +138,8 @@ class AccuracyMeter:
         self._sums["sharp"].add(counts_sharp)
         figures = ImageFigures(
             name=name,
-            width=mask.shape[1],
-            height=mask.shape[0],
+            width=width,
+            height=height,
             mae=float(np.abs(blur - mask).mean(dtype=np.float64)),
             iou=_iou(found, wanted),
             f_blurred=float(f_measure(*counts.precision_recall()).max()) if counts.positives else math.nan,

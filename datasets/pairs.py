@@ -42,21 +42,26 @@ class Pair:
         mask: file of the mask, of the same size.
         name: what a split file calls them: the stem of the photograph.
         inverted: whether the mask file is white = in focus, so that `read_mask` turns it around.
+        unknown: 8-bit value of the mask file that means "not known"; None where every pixel is labelled.
     """
 
     image: Path
     mask: Path
     name: str
     inverted: bool = False
+    unknown: int | None = None
 
 
-def find_pairs(folder: Path, split: Path | None = None, invert_masks: bool = False) -> list[Pair]:
+def find_pairs(
+    folder: Path, split: Path | None = None, invert_masks: bool = False, unknown: int | None = None
+) -> list[Pair]:
     """Find the photographs of a data set and the mask of each, sorted by name (or in the order of `split`).
 
     Args:
         folder: of the data set, or its image folder, beside which the mask folder stands.
         split: text file with one stem per line; only these are taken. Blank lines and `#` lines are skipped.
         invert_masks: the masks are white = in focus. DUT's are recognised as such by themselves, and a warning says so.
+        unknown: 8-bit value that means "not known" in the masks, for example 128; None if every pixel is labelled.
 
     Raises:
         DatasetError: if no such folders are found, a photograph has no mask or two, or a stem of `split` is unknown.
@@ -67,8 +72,8 @@ def find_pairs(folder: Path, split: Path | None = None, invert_masks: bool = Fal
     photographs = _by_stem(images)
     if split is not None:
         names = read_split(split)
-        if unknown := [name for name in names if name not in photographs]:
-            raise DatasetError(f"{split} names {unknown[0]}{_and_more(unknown)}, which {images} does not hold.")
+        if absent := [name for name in names if name not in photographs]:
+            raise DatasetError(f"{split} names {absent[0]}{_and_more(absent)}, which {images} does not hold.")
     else:
         names = _defocused(photographs, images)
     if not names:
@@ -76,7 +81,8 @@ def find_pairs(folder: Path, split: Path | None = None, invert_masks: bool = Fal
     mask_files = _by_stem(masks)
     if missing := [name for name in names if name not in mask_files]:
         raise DatasetError(f"{photographs[missing[0]]}{_and_more(missing)} has no mask in {masks}.")
-    return [Pair(photographs[name], mask_files[name], name, is_dut or invert_masks) for name in names]
+    inverted = is_dut or invert_masks
+    return [Pair(photographs[name], mask_files[name], name, inverted, unknown) for name in names]
 
 
 def read_split(path: Path) -> list[str]:
@@ -102,6 +108,7 @@ def read_mask(pair: Pair) -> NDArray[np.float32]:
     """Read the mask of a pair: `(H, W)` float32, 0..1, 0 = in focus, 1 = blurred; grey values stay between.
 
     8 and 16 bit and colour files are accepted; a file with no values but 0 and 1 is taken as 0 = black and 1 = white.
+    Pixels of the value `pair.unknown` become NaN, so that a figure which does not exclude them becomes NaN too.
 
     Raises:
         DatasetError: if the file is no image.
@@ -119,6 +126,8 @@ def read_mask(pair: Pair) -> NDArray[np.float32]:
     largest = 255 if raw.dtype == np.uint8 else 65535
     white = 1 if raw.max(initial=0) == 1 else largest
     mask = raw.astype(np.float32) / np.float32(white)
+    if pair.unknown is not None:
+        mask[raw == pair.unknown] = np.nan
     return np.subtract(1, mask, dtype=np.float32) if pair.inverted else mask
 
 

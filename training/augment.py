@@ -15,6 +15,7 @@ from br2net.training.recipe import Augmentation
 from br2net.types import Frame, Map
 
 GAMMA = 2.2  # a lens blurs light, not grey levels
+ROUNDING = 1e-4  # a share of unknown pixels up to this is rounding of the resize
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,21 @@ def geometry(image: Frame, mask: Map, size: int, settings: Augmentation, rng: np
     box = random_box(mask.shape[0], mask.shape[1], settings, rng)
     image, mask = box.of(image), box.of(mask)
     image = resize(image, size, size)
-    mask = np.clip(cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), 0.0, 1.0)
+    mask = resize_mask(mask, size, size)
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
     return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+
+
+def resize_mask(mask: Map, width: int, height: int) -> Map:
+    """Resize a mask by area; a pixel is unknown (NaN) where any unknown pixel contributes to it."""
+    unknown = np.isnan(mask)
+    small = cv2.resize(np.where(unknown, np.float32(0.0), mask), (width, height), interpolation=cv2.INTER_AREA)
+    small = np.clip(small, 0.0, 1.0)
+    if unknown.any():
+        share = cv2.resize(unknown.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        small[share > ROUNDING] = np.nan
+    return np.asarray(small, dtype=np.float32)
 
 
 def photometry(image: Frame, settings: Augmentation, rng: np.random.Generator) -> Frame:

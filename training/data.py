@@ -1,4 +1,4 @@
-"""The training set in memory, the held-out part of it, and batches made in a thread of their own."""
+"""Training sets in memory, the held-out part of each, and batches made in a separate thread."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -18,22 +18,58 @@ from br2net.runtime.images import list_images, read_image
 from br2net.runtime.metadata import Normalisation
 from br2net.runtime.preprocessing import preprocess
 from br2net.training.augment import compose, defocus, geometry, in_focus_box, photometry
+from br2net.training.mix import GroundReader, find_mix
 from br2net.training.recipe import Augmentation
 from br2net.types import Frame, Map
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A photograph `(H, W, 3)` uint8 BGR and its mask `(H, W)` float32, 1 = blurred."""
+    """A photograph and what is known of it.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 BGR.
+        mask: `(H, W)` float32, 0..1, 1 = blurred, NaN = unknown.
+        name: of the photograph in its set.
+        ground: `(H, W)` bool, in-focus ground; None where the set marks none.
+    """
 
     image: Frame
     mask: Map
     name: str
+    ground: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Photographs to train on, and the share of all samples that is drawn from them.
+
+    The shares of several sets need not sum to 1.
+    """
+
+    name: str
+    samples: list[Sample]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class HeldOutSet:
+    """Photographs held out of training, and the weights of their errors in the score of a checkpoint."""
+
+    name: str
+    samples: list[Sample]
+    score_weight: float = 1.0
+    ground_score_weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """image: `(N, 3, size, size)` float32, normalised RGB; mask: `(N, 1, size, size)` float32, 0..1, 1 = blurred."""
+    """A batch of augmented samples.
+
+    Attributes:
+        image: `(N, 3, size, size)` float32, normalised RGB.
+        mask: `(N, 1, size, size)` float32, 0..1, 1 = blurred, NaN = unknown.
+    """
 
     image: NDArray[np.float32]
     mask: NDArray[np.float32]
@@ -63,13 +99,30 @@ def split_pairs(dataset: Path, split: Path | None, invert_masks: bool) -> tuple[
     return training, held_out
 
 
-def load_samples(pairs: list[Pair]) -> list[Sample]:
+def load_samples(pairs: list[Pair], ground: GroundReader | None = None) -> list[Sample]:
     """Read photographs and masks into memory (about 1 GB for Shi's 604)."""
     samples = []
     for pair in pairs:
         image, mask = read_pair(pair)
-        samples.append(Sample(image, mask, pair.name))
+        samples.append(Sample(image, mask, pair.name, ground.read(pair.name, mask) if ground else None))
     return samples
+
+
+def load_mix(root: Path, mix: Path) -> tuple[list[TrainingSet], list[HeldOutSet]]:
+    """Read every set of a mix file into memory, for training and held out.
+
+    Raises:
+        ImageError: if a photograph cannot be read.
+        DatasetError: as `find_mix`, or if a mask cannot be read.
+    """
+    training, held_out = [], []
+    for pairs in find_mix(root, mix):
+        entry = pairs.entry
+        ground = GroundReader(root / entry.ground) if entry.ground else None
+        training.append(TrainingSet(entry.name, load_samples(pairs.training), entry.weight))
+        samples = load_samples(pairs.held_out, ground)
+        held_out.append(HeldOutSet(entry.name, samples, entry.score_weight, entry.ground_score_weight))
+    return training, held_out
 
 
 def load_sharp(folder: Path) -> list[Sample]:
@@ -79,22 +132,26 @@ def load_sharp(folder: Path) -> list[Sample]:
 
 
 class BatchMaker:
-    """Draws augmented batches: each photograph once an epoch, in an order of its own."""
+    """Draws augmented batches. The set of a sample is drawn by weight.
+
+    Each photograph of a set is used once before any of them is used again.
+    """
 
     def __init__(
         self,
-        samples: list[Sample],
+        sets: list[TrainingSet],
         sharp: list[Sample],
         settings: Augmentation,
         normalisation: Normalisation,
         seed: int,
     ) -> None:
-        self._samples = samples
+        self._sets = sets
+        self._shares = np.array([item.weight for item in sets]) / sum(item.weight for item in sets)
         self._sharp = sharp
         self._settings = settings
         self._normalisation = normalisation
         self._rng = np.random.default_rng(seed)
-        self._order: list[int] = []
+        self._orders: list[list[int]] = [[] for _ in sets]
 
     def make(self, count: int, size: int) -> Batch:
         """Draw `count` samples of `size` by `size` pixels."""
@@ -109,15 +166,21 @@ class BatchMaker:
         return photometry(image, settings, self._rng), mask
 
     def _next(self) -> Sample:
-        if not self._order:
-            self._order = list(self._rng.permutation(len(self._samples)))
-        return self._samples[self._order.pop()]
+        drawn = self._draw_set()
+        samples, order = self._sets[drawn].samples, self._orders[drawn]
+        if not order:
+            order.extend(self._rng.permutation(len(samples)))
+        return samples[order.pop()]
+
+    def _draw_set(self) -> int:
+        return int(self._rng.choice(len(self._sets), p=self._shares)) if len(self._sets) > 1 else 0
 
     def _varied(self, sample: Sample, size: int) -> tuple[Frame, Map]:
         return geometry(sample.image, sample.mask, size, self._settings, self._rng)
 
     def _another(self) -> Sample:
-        return self._samples[int(self._rng.integers(len(self._samples)))]
+        samples = self._sets[self._draw_set()].samples
+        return samples[int(self._rng.integers(len(samples)))]
 
     def _synthetic(self, sample: Sample, size: int) -> tuple[Frame, Map]:
         """In-focus material, sharp everywhere, blurred everywhere, or with one layer blurred."""

@@ -1,6 +1,6 @@
 """Recipes: everything that decides how a network is trained, in one frozen object."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from br2net.network import NAMED_CONFIGS, BR2NetConfig
@@ -123,5 +123,14 @@ MOBILE = Recipe(
     epochs=80,
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE)}
+MOBILE_MIX = replace(
+    MOBILE,
+    name="mobile-mix",
+    phases=(Phase(0.65, (256, 288)), Phase(1.0, (320, 352))),
+    epochs=3,
+    backbone_lr=2e-4,
+    head_lr=1e-3,
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MOBILE, MOBILE_MIX)}
 """Recipes that `br2net train --recipe` knows; `paper` is that of the authors' release."""

@@ -18,14 +18,24 @@ from br2net.files import write_text, written_whole
 from br2net.network import BR2Net, BR2NetConfig, Checkpoint, initialise_backbone, load_checkpoint, save_checkpoint
 from br2net.network.checkpoint import ModelFacts
 from br2net.runtime.metadata import IMAGENET, SYMMETRIC, Normalisation
-from br2net.training.data import Batch, BatchMaker, load_samples, load_sharp, prefetched, split_pairs
+from br2net.training.data import (
+    Batch,
+    BatchMaker,
+    HeldOutSet,
+    TrainingSet,
+    load_mix,
+    load_samples,
+    load_sharp,
+    prefetched,
+    split_pairs,
+)
 from br2net.training.fusion import choose_fusion
 from br2net.training.losses import total_loss
 from br2net.training.recipe import Recipe
 from br2net.training.schedule import build_optimizer, set_learning_rate, update_average
 from br2net.training.validation import HeldOutFigures, check_held_out
 
-STATE_FORMAT = "br2net-training-1"
+STATE_FORMAT = "br2net-training-2"
 
 
 @dataclass(frozen=True)
@@ -33,22 +43,26 @@ class TrainingJob:
     """One run of the trainer.
 
     Attributes:
-        dataset: folder with `images/` and `masks/`.
+        dataset: folder with `images/` and `masks/`, or the data folder of `mix`.
         output: folder for `last.pth` (state to resume from), `best.pth` (the result) and `log.jsonl`.
+        mix: file that names several sets below `dataset` (see `mix`), or None for one set.
         split: list of the photographs to use, or None for all.
         invert_masks: the masks are white = in focus.
         backbone_weights: local ImageNet weights; None downloads them.
         random_weights: start the backbone from random weights instead.
         start: a checkpoint of the same network to start from, for example to fine-tune it on other photographs, or None.
-            Its fusion weights stay in force, and the result is this checkpoint where nothing does better.
+            A recipe that chooses the fusion starts with its own fusion; with another, that of the checkpoint stays. The
+            result is this checkpoint where nothing does better.
         sharp: folder of photographs in focus everywhere, as material for synthetic defocus, or None.
         max_minutes: the schedule ends after so many minutes of training even where the epochs are not done; 0 for never.
-        check_minutes: minutes between two held-out checks, each followed by a checkpoint.
+        check_minutes: minutes between two held-out checks, each followed by saving the state to resume from.
+        save_minutes: minutes after which that state is saved without a check.
         training_data, licence: what the model says of itself.
     """
 
     dataset: Path
     output: Path
+    mix: Path | None = None
     split: Path | None = None
     invert_masks: bool = False
     backbone_weights: Path | None = None
@@ -57,6 +71,7 @@ class TrainingJob:
     sharp: Path | None = None
     max_minutes: float = 0.0
     check_minutes: float = 4.0
+    save_minutes: float = 4.0
     seed: int = 0
     training_data: str = "unknown"
     licence: str = "unknown"
@@ -68,7 +83,7 @@ class _State:
 
     step: int = 0
     seconds: float = 0.0
-    best_mae: float = float("inf")
+    best_score: float = float("inf")
 
 
 class Trainer:
@@ -79,8 +94,7 @@ class Trainer:
         torch.manual_seed(job.seed)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._normalisation: Normalisation = IMAGENET if recipe.normalisation == "imagenet" else SYMMETRIC
-        training, held_out = split_pairs(job.dataset, job.split, job.invert_masks)
-        self._training, self._held_out = load_samples(training), load_samples(held_out)
+        self._training, self._held_out = _load(job)
         self._sharp = load_sharp(job.sharp) if job.sharp else []
         self._state = _State()
         earlier = _read_state(job.output / "last.pth", recipe, self._device)
@@ -102,12 +116,13 @@ class Trainer:
     def run(self) -> Path:
         """Train until the schedule ends; gives the path of the best checkpoint."""
         recipe = self._recipe
-        total = max(len(self._training) // recipe.batch, 1) * recipe.epochs
+        total = max(sum(len(item.samples) for item in self._training) // recipe.batch, 1) * recipe.epochs
         maker = BatchMaker(
             self._training, self._sharp, recipe.augmentation, self._normalisation, self._job.seed + self._state.step
         )
         began, before = time.monotonic(), self._state.seconds
-        next_check = self._state.seconds + 60 * self._job.check_minutes
+        next_check = before + 60 * self._job.check_minutes
+        next_save = before + 60 * self._job.save_minutes
         losses: list[float] = []
         if self._job.start is not None and not self._state.step:
             self._log({"share": 0.0, **asdict(self._keep_if_best(self._average))})
@@ -125,6 +140,10 @@ class Trainer:
                     self._check(float(np.mean(losses)), share)
                     losses.clear()
                     next_check = self._state.seconds + 60 * self._job.check_minutes
+                    next_save = self._state.seconds + 60 * self._job.save_minutes
+                elif self._state.seconds >= next_save:
+                    self._save()
+                    next_save = self._state.seconds + 60 * self._job.save_minutes
             self._check(float(np.mean(losses)) if losses else float("nan"), 1.0)
         return self._job.output / "best.pth"
 
@@ -134,8 +153,8 @@ class Trainer:
         if self._recipe.chooses_fusion:
             candidate = choose_fusion(candidate, self._held_out, self._normalisation)
         figures = check_held_out(candidate.model, self._held_out, self._recipe.size, self._normalisation)
-        if figures.mae < self._state.best_mae:
-            self._state.best_mae = figures.mae
+        if figures.score < self._state.best_score:
+            self._state.best_score = figures.score
             save_checkpoint(self._job.output / "best.pth", replace(candidate, figures=_named(figures)))
         return figures
 
@@ -192,11 +211,11 @@ class Trainer:
         )
         return Checkpoint(model, facts)
 
-    def _log(self, facts: dict[str, float]) -> None:
+    def _log(self, facts: dict[str, Any]) -> None:
         line = {"step": self._state.step, "minutes": round(self._state.seconds / 60, 2), **facts}
         self._job.output.mkdir(parents=True, exist_ok=True)
         with (self._job.output / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+            log.write(json.dumps(_without_nan(line)) + "\n")
 
     def _save(self) -> None:
         content = {
@@ -224,8 +243,23 @@ def train(recipe: Recipe, job: TrainingJob) -> Checkpoint:
     return load_checkpoint(trainer.run())
 
 
+def _load(job: TrainingJob) -> tuple[list[TrainingSet], list[HeldOutSet]]:
+    if job.mix is not None:
+        return load_mix(job.dataset, job.mix)
+    training, held_out = split_pairs(job.dataset, job.split, job.invert_masks)
+    name = job.dataset.name
+    return [TrainingSet(name, load_samples(training))], [HeldOutSet(name, load_samples(held_out))]
+
+
+def _without_nan(facts: Any) -> Any:
+    """Replace NaN, which JSON does not have, by None."""
+    if isinstance(facts, dict):
+        return {name: _without_nan(value) for name, value in facts.items()}
+    return None if isinstance(facts, float) and math.isnan(facts) else facts
+
+
 def _named(figures: HeldOutFigures) -> dict[str, float]:
-    return {f"held_out_{key}": value for key, value in asdict(figures).items()}
+    return {f"held_out_{key}": value for key, value in asdict(figures).items() if key != "sets"}
 
 
 def _read_state(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] | None:
@@ -233,17 +267,24 @@ def _read_state(path: Path, recipe: Recipe, device: torch.device) -> dict[str, A
     if not path.is_file():
         return None
     content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if content.get("format") == "br2net-training-1":  # chose by the MAE, which is the score of a single set
+        content["state"]["best_score"] = content["state"].pop("best_mae")
+        content["format"] = STATE_FORMAT
     if content.get("format") != STATE_FORMAT or not _trains(recipe, BR2NetConfig.from_json(content["config"])):
         raise ModelError(f"{path} is the state of another network; choose another output folder.")
     return content
 
 
 def _started_from(path: Path, recipe: Recipe) -> BR2Net:
-    """The network of a checkpoint, with the fusion weights that were chosen for it."""
+    """Load the network of a checkpoint, with the recipe's fusion if the recipe chooses one in the end."""
     model = load_checkpoint(path).model
     if not _trains(recipe, model.config):
         raise ModelError(f"{path} holds another network than the recipe {recipe.name} trains.")
-    return model
+    if not recipe.chooses_fusion:
+        return model
+    restarted = BR2Net(recipe.config)
+    restarted.load_state_dict(model.state_dict())
+    return restarted
 
 
 def _trains(recipe: Recipe, config: BR2NetConfig) -> bool:

@@ -36,6 +36,12 @@ def evaluate(
     model: ModelOption = "mobile",
     split: Annotated[Path | None, typer.Option(metavar="FILE", help="Take only these: one stem per line.")] = None,
     invert_masks: Annotated[bool, typer.Option("--invert-masks", help="White is in focus in the masks.")] = False,
+    unknown: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=255, help="Mask value that means not known, for example 128; such pixels do not count."
+        ),
+    ] = None,
     positive: Annotated[
         str,
         typer.Option(
@@ -80,7 +86,7 @@ def evaluate(
 
     positive_class = _positive(positive)
     check_report(report)
-    pairs = find_pairs(dataset, split, invert_masks)
+    pairs = find_pairs(dataset, split, invert_masks, unknown)
     if all_sharp is not None and not all_sharp.is_dir():
         raise InputError(f"There is no folder {all_sharp}.")
     sharp_paths = [] if all_sharp is None else list_images([all_sharp])

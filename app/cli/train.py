@@ -10,11 +10,16 @@ from br2net.cli.options import JsonOption
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and masks/.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder with images/ and masks/, or the data folder of --mix.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run.")] = Path(
         "runs/mobile"
     ),
-    recipe: Annotated[str, typer.Option(help="Named recipe: mobile or paper.")] = "mobile",
+    recipe: Annotated[str, typer.Option(help="Named recipe: mobile, mobile-mix or paper.")] = "mobile",
+    mix: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON that names several sets below DATASET, with weights.")
+    ] = None,
     split: Annotated[Path | None, typer.Option(help="List of the photographs to use, one stem a line.")] = None,
     positive: Annotated[str, typer.Option(help="What white means in the masks: blurred or sharp.")] = "blurred",
     invert_masks: Annotated[bool, typer.Option("--invert-masks", help="The same as --positive sharp.")] = False,
@@ -31,7 +36,8 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     max_minutes: Annotated[float, typer.Option(help="End the schedule after so many minutes; 0 for never.")] = 0.0,
-    check_minutes: Annotated[float, typer.Option(help="Minutes between two checkpoints.")] = 4.0,
+    check_minutes: Annotated[float, typer.Option(help="Minutes between two held-out checks.")] = 4.0,
+    save_minutes: Annotated[float, typer.Option(help="Minutes between two saved states to resume from.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     training_data: Annotated[str, typer.Option(help="What the model says it was trained on.")] = "",
     licence: Annotated[str, typer.Option(help="Terms that the model states.")] = "unknown",
@@ -58,6 +64,7 @@ def train(
     job = TrainingJob(
         dataset=dataset,
         output=output,
+        mix=mix,
         split=split,
         invert_masks=invert_masks or positive == "sharp",
         backbone_weights=backbone_weights,
@@ -66,6 +73,7 @@ def train(
         sharp=sharp,
         max_minutes=max_minutes,
         check_minutes=check_minutes,
+        save_minutes=save_minutes,
         seed=seed,
         training_data=training_data or str(dataset),
         licence=licence,

@@ -18,6 +18,7 @@ from br2net.types import Frame, Map
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 360, 240
 FALSE_BLUR_BGR = (20, 105, 235)  # orange: called blurred, but in focus
 MISSED_BLUR_BGR = (200, 90, 20)  # blue: blurred, but not found
+UNKNOWN_GREY = 128
 
 
 def pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> Markup:
@@ -26,7 +27,7 @@ def pair_row(figures: ImageFigures, pair: Pair, backend: Backend) -> Markup:
     blur = blur_map(backend, frame)
     pictures = {
         "photograph": frame,
-        "mask": to_grey(mask),
+        "mask": to_grey(np.nan_to_num(mask, nan=UNKNOWN_GREY / 255)),
         "map": to_grey(blur),
         "difference": difference_picture(blur, mask),
     }
@@ -51,11 +52,14 @@ def sharp_row(figures: SharpFigures, backend: Backend) -> Markup:
 def difference_picture(blur: Map, mask: Map) -> Frame:
     """Show where a map errs: white where it is right, orange where it sees blur in focus, blue where it misses blur.
 
-    blur, mask: float32 `(H, W)`, 0..1. Gives uint8 `(H, W, 3)` BGR.
+    blur, mask: float32 `(H, W)`, 0..1; the mask is NaN where it is unknown, which is shown grey. Gives uint8 `(H, W, 3)` BGR.
     """
-    error = (blur - mask)[..., None]
+    unknown = np.isnan(mask)
+    error = np.where(unknown, np.float32(0.0), blur - mask)[..., None]
     colour = np.where(error > 0.0, np.array(FALSE_BLUR_BGR, np.float32), np.array(MISSED_BLUR_BGR, np.float32))
-    return np.asarray(np.rint(255.0 + np.abs(error) * (colour - 255.0)), dtype=np.uint8)
+    picture = np.rint(255.0 + np.abs(error) * (colour - 255.0))
+    picture[unknown] = UNKNOWN_GREY
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def picture_row(name: str, caption: str, pictures: dict[str, NDArray[np.uint8]]) -> Markup:

@@ -1,6 +1,7 @@
 """Figures against scikit-learn, and against NumPy written out by definition."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,3 +151,20 @@ def test_the_best_threshold_is_where_f_is_largest() -> None:
     f = flat.copy()
     f[77] = 0.9
     assert Curves(flat, flat, f, flat, flat).best_threshold == 77
+
+
+def test_unknown_pixels_count_in_no_figure(scenes: list[tuple[Map, Map]]) -> None:
+    whole, cut = AccuracyMeter(), AccuracyMeter()
+    for index, (blur, mask) in enumerate(scenes):
+        unknown = mask.copy()
+        unknown[:, :5] = np.nan
+        with_unknown = whole.add(str(index), blur, unknown)
+        without = cut.add(str(index), blur[:, 5:], mask[:, 5:])
+        assert replace(with_unknown, width=without.width) == without and with_unknown.width == mask.shape[1]
+    assert whole.summary().mae == cut.summary().mae and whole.summary().auc == cut.summary().auc
+    assert np.array_equal(whole.summary().sharp.f, cut.summary().sharp.f)
+
+
+def test_a_mask_without_known_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one known pixel"):
+        AccuracyMeter().add("x", np.zeros((4, 4), np.float32), np.full((4, 4), np.nan, np.float32))

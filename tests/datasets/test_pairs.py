@@ -176,3 +176,19 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_invert_masks_turns_them_around(tmp_path: Path) -> None:
     pairs = find_pairs(make_set(tmp_path, "images", "masks"), invert_masks=True)
     assert read_mask(pairs[0])[0, 0] == 1.0
+
+
+def test_the_unknown_value_becomes_nan_and_the_others_keep_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    cv2.imwrite(str(path), np.array([[0, 128, 255, 127]], np.uint8))
+    plain = read_mask(Pair(path, path, "mask"))
+    with_unknown = read_mask(Pair(path, path, "mask", unknown=128))
+    assert np.isnan(with_unknown).tolist() == [[False, True, False, False]]
+    assert np.array_equal(np.nan_to_num(with_unknown, nan=128 / 255).astype(np.float32), plain)
+    turned = read_mask(Pair(path, path, "mask", inverted=True, unknown=128))
+    assert np.allclose(turned, 1.0 - with_unknown, equal_nan=True)
+
+
+def test_find_pairs_passes_on_the_unknown_value(tmp_path: Path) -> None:
+    pairs = find_pairs(make_set(tmp_path, "images", "masks"), unknown=128)
+    assert {pair.unknown for pair in pairs} == {128}

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from br2net.training.augment import geometry, in_focus_box, photometry, random_box
+from br2net.training.augment import geometry, in_focus_box, photometry, random_box, resize_mask
 from br2net.training.recipe import Augmentation
 
 RNG_SEEDS = range(30)
@@ -66,3 +66,38 @@ def test_tone_changes_keep_the_order_of_grey_levels() -> None:
     for seed in RNG_SEEDS:
         toned = photometry(ramp, settings, np.random.default_rng(seed))
         assert np.all(np.diff(toned[0].astype(int), axis=0) >= 0)
+
+
+def test_a_resized_pixel_is_unknown_where_an_unknown_pixel_contributes() -> None:
+    rng = np.random.default_rng(0)
+    mask = (rng.random((60, 90)) > 0.5).astype(np.float32)
+    mask[rng.random((60, 90)) > 0.9] = np.nan
+    cells = mask.reshape(20, 3, 30, 3)
+    assert np.allclose(resize_mask(mask, 30, 20), cells.mean(axis=(1, 3)), atol=1e-6, equal_nan=True)
+
+
+def test_unknown_pixels_stay_unknown_and_known_values_stay_exact_at_any_scale() -> None:
+    mask = np.zeros((97, 131), np.float32)
+    mask[:, 60:] = 1.0
+    mask[:, 50:80] = np.nan
+    for size in (32, 64, 200):
+        small = resize_mask(mask, size, size)
+        assert set(np.unique(small[~np.isnan(small)].round(5))) == {0.0, 1.0}
+        assert np.isnan(small).mean() >= 30 / 131
+
+
+def test_rotated_unknown_pixels_give_no_values_between() -> None:
+    mask = np.zeros((90, 120), np.float32)
+    mask[30:60, 30:90] = np.nan
+    settings = Augmentation(rotation_degrees=10.0)
+    image = np.zeros((90, 120, 3), np.uint8)
+    for seed in RNG_SEEDS:
+        _, turned = geometry(image, mask, 64, settings, np.random.default_rng(seed))
+        assert np.isnan(turned).any() and not turned[~np.isnan(turned)].any()
+
+
+def test_an_in_focus_box_holds_no_unknown_pixel() -> None:
+    mask = np.zeros((100, 100), np.float32)
+    mask[60:] = np.nan
+    boxes = [box for seed in RNG_SEEDS if (box := in_focus_box(mask, np.random.default_rng(seed))) is not None]
+    assert boxes and not any(np.isnan(box.of(mask)).any() for box in boxes)

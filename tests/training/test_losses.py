@@ -9,7 +9,7 @@ import torch
 
 from br2net.network import BR2Net, BR2NetConfig, Predictions
 from br2net.training.losses import soft_iou_loss, total_loss
-from br2net.training.recipe import MOBILE, PAPER
+from br2net.training.recipe import MOBILE, PAPER, Recipe
 from br2net.training.schedule import build_optimizer, rate_factor, update_average
 
 TINY = BR2NetConfig(backbone="mobilenet_v2", backbone_norm="folded", width=4)
@@ -32,8 +32,57 @@ def test_the_papers_loss_is_the_sum_of_eleven_cross_entropies_at_the_input_size(
 def test_soft_iou_is_zero_for_a_perfect_map_and_near_one_for_the_opposite() -> None:
     mask = torch.zeros(2, 1, 40, 40)
     mask[:, :, :20] = 1.0
-    assert float(soft_iou_loss(mask, mask)) == pytest.approx(0.0, abs=1e-6)
-    assert float(soft_iou_loss(1.0 - mask, mask)) > 0.98
+    known = torch.ones_like(mask)
+    assert float(soft_iou_loss(mask, mask, known)) == pytest.approx(0.0, abs=1e-6)
+    assert float(soft_iou_loss(1.0 - mask, mask, known)) > 0.98
+
+
+def half_unknown(seed: int) -> tuple[Predictions, torch.Tensor]:
+    """Random predictions, steps at 16 and fused at 32 pixels, and a mask whose left half is unknown."""
+    generator = torch.Generator().manual_seed(seed)
+    steps = [torch.randn(2, 1, 16, 16, generator=generator) for _ in range(10)]
+    fused = torch.randn(2, 1, 32, 32, generator=generator).requires_grad_()
+    mask = (torch.rand(2, 1, 32, 32, generator=generator) > 0.5).float()
+    mask[..., :16] = float("nan")
+    return Predictions(steps, fused), mask
+
+
+@pytest.mark.parametrize("recipe", [MOBILE, PAPER])
+def test_a_half_unknown_mask_gives_the_cross_entropy_of_its_known_half(recipe: Recipe) -> None:
+    predictions, mask = half_unknown(0)
+    cross_entropy_alone = replace(recipe, iou_weight=0.0, l1_weight=0.0, supervision="native")
+    known = mask[..., 16:].numpy()
+    pooled = known.reshape(2, 1, 16, 2, 8, 2).mean(axis=(3, 5))
+    expected = bce(predictions.fused.detach()[..., 16:].numpy(), known)
+    expected += sum(bce(step[..., 8:].numpy(), pooled) for step in predictions.steps)
+    assert float(total_loss(predictions, mask, cross_entropy_alone)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_all_terms_on_a_half_unknown_mask_equal_numpy_on_the_known_half() -> None:
+    predictions, mask = half_unknown(1)
+    fused_alone = replace(MOBILE, step_weight=0.0)
+    logits, known = predictions.fused.detach()[..., 16:].numpy().astype(np.float64), mask[..., 16:].numpy()
+    probability = 1.0 / (1.0 + np.exp(-logits))
+    overlaps = []
+    for found, wanted in ((probability, known), (1.0 - probability, 1.0 - known)):
+        both = (found * wanted).sum(axis=(1, 2, 3))
+        smooth = 0.01 * 32 * 32  # of the whole map
+        overlaps.append(1.0 - (both + smooth) / ((found + wanted).sum(axis=(1, 2, 3)) - both + smooth))
+    expected = bce(logits, known) + np.mean(overlaps) + 0.5 * np.abs(probability - known).mean()
+    assert float(total_loss(predictions, mask, fused_alone)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_unknown_pixels_give_no_gradient() -> None:
+    predictions, mask = half_unknown(2)
+    total_loss(predictions, mask, MOBILE).backward()  # type: ignore[no-untyped-call]
+    gradient = predictions.fused.grad
+    assert gradient is not None and bool((gradient[..., :16] == 0.0).all())
+    assert bool(torch.isfinite(gradient).all()) and bool((gradient[..., 16:] != 0.0).any())
+
+
+def test_a_mask_without_known_pixels_gives_a_finite_loss() -> None:
+    predictions, mask = half_unknown(3)
+    assert bool(torch.isfinite(total_loss(predictions, torch.full_like(mask, float("nan")), MOBILE)))
 
 
 def test_the_papers_rate_falls_as_poly_and_biases_get_twice_of_it() -> None:

@@ -12,8 +12,19 @@ from br2net.errors import DatasetError, ModelError, TrainingError
 from br2net.network import BR2NetConfig
 from br2net.runtime.metadata import SYMMETRIC
 from br2net.training import RECIPES, TrainingJob, train
-from br2net.training.data import Batch, BatchMaker, Sample, held_out_names, load_samples, prefetched, split_pairs
+from br2net.training.data import (
+    Batch,
+    BatchMaker,
+    HeldOutSet,
+    Sample,
+    TrainingSet,
+    held_out_names,
+    load_samples,
+    prefetched,
+    split_pairs,
+)
 from br2net.training.recipe import Augmentation, Phase, Recipe
+from br2net.training.trainer import Trainer
 from br2net.training.validation import check_held_out
 
 
@@ -48,6 +59,18 @@ def test_a_second_run_goes_on_where_the_first_stopped(dataset: Path, tmp_path: P
     train(small(2), job(dataset, output))
     after = torch.load(output / "last.pth", weights_only=True)
     assert after["state"]["step"] == 4 and after["state"]["seconds"] > before["state"]["seconds"]
+
+
+def test_a_state_of_the_earlier_format_is_resumed(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    train(small(1), job(dataset, output))
+    state = torch.load(output / "last.pth", weights_only=True)
+    best = state["state"].pop("best_score")
+    torch.save(
+        state | {"format": "br2net-training-1", "state": state["state"] | {"best_mae": best}}, output / "last.pth"
+    )
+    train(small(2), job(dataset, output))
+    assert torch.load(output / "last.pth", weights_only=True)["state"]["step"] == 4
 
 
 def test_a_second_run_keeps_the_average_of_the_first(dataset: Path, tmp_path: Path) -> None:
@@ -106,7 +129,7 @@ def test_checkpoints_are_compared_as_they_would_ship_with_the_fusion_chosen_for_
     output, recipe = tmp_path / "run", small(6)
     checkpoint = train(recipe, replace(job(dataset, output), check_minutes=0.0))
     _, held_out = split_pairs(dataset, None, False)
-    figures = check_held_out(checkpoint.model, load_samples(held_out), recipe.size, SYMMETRIC)
+    figures = check_held_out(checkpoint.model, [HeldOutSet("set", load_samples(held_out))], recipe.size, SYMMETRIC)
     assert checkpoint.model.config.fusion_weights != recipe.config.fusion_weights
     assert figures.mae == pytest.approx(checkpoint.figures["held_out_mae"], abs=1e-6)
     logged = [line["mae"] for line in log_of(output)]
@@ -125,7 +148,7 @@ def test_a_diverged_training_stops_and_says_so(dataset: Path, tmp_path: Path) ->
 def test_prefetched_batches_are_those_made_one_after_another(dataset: Path) -> None:
     training, _ = split_pairs(dataset, None, False)
     samples, wanted = load_samples(training), [(2, 32), (1, 64), (3, 32), (2, 64), (1, 32)]
-    maker, same = (BatchMaker(samples, [], Augmentation(), SYMMETRIC, seed=5) for _ in range(2))
+    maker, same = (BatchMaker([TrainingSet("all", samples)], [], Augmentation(), SYMMETRIC, seed=5) for _ in range(2))
     with prefetched(maker, iter(wanted)) as batches:
         for batch, (count, size) in zip(batches, wanted, strict=True):
             expected = same.make(count, size)
@@ -144,8 +167,36 @@ class FailingMaker(BatchMaker):
 
 def test_an_error_in_the_thread_is_raised_where_the_batch_is_taken() -> None:
     sample = Sample(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.float32), "black")
-    maker = FailingMaker([sample], [], Augmentation(), SYMMETRIC, seed=0)
+    maker = FailingMaker([TrainingSet("one", [sample])], [], Augmentation(), SYMMETRIC, seed=0)
     with prefetched(maker, iter([(1, 32), (3, 32)])) as batches:
         assert len(next(batches).image) == 1
         with pytest.raises(ValueError, match="no photograph"):
             next(batches)
+
+
+def test_a_state_is_saved_between_two_checks(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    saves: list[int] = []
+    trainer = Trainer(small(2), replace(job(dataset, output), save_minutes=0.0))
+    save = trainer._save
+    trainer._save = lambda: (saves.append(trainer._state.step), save())[1]  # type: ignore[method-assign]
+    trainer.run()
+    assert saves == [1, 2, 3, 4, 4] and len(log_of(output)) == 1
+
+
+def test_a_mix_is_trained_with_figures_for_each_set(mix: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    checkpoint = train(small(1), replace(job(mix.parent, output), mix=mix))
+    figures = log_of(output)[-1]
+    assert figures["step"] == 4  # 22 photographs in batches of 5
+    assert set(figures["sets"]) == {"known", "partly"}  # type: ignore[call-overload]
+    assert checkpoint.figures["held_out_score"] == pytest.approx(figures["score"])
+
+
+def test_a_start_is_trained_with_the_fusion_of_the_recipe(dataset: Path, tmp_path: Path) -> None:
+    first = train(small(3), job(dataset, tmp_path / "first"))
+    assert first.model.config.fusion_weights != small(1).config.fusion_weights
+    start = replace(job(dataset, tmp_path / "second"), start=tmp_path / "first" / "best.pth")
+    assert Trainer(small(1), start)._model.config == small(1).config
+    keeping = replace(small(1), chooses_fusion=False)
+    assert Trainer(keeping, start)._model.config == first.model.config

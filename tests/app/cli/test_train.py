@@ -23,8 +23,8 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--recipe", "resnet"), "There is no recipe resnet; there are paper, mobile."),
-        (("--recipe", "ablation"), "There is no recipe ablation; there are paper, mobile."),
+        (("--recipe", "resnet"), "There is no recipe resnet; there are paper, mobile, mobile-mix."),
+        (("--recipe", "ablation"), "There is no recipe ablation; there are paper, mobile, mobile-mix."),
         (("--positive", "motion"), "--positive is blurred or sharp, not motion."),
         (("--start", "absent.pth"), "absent.pth"),
         (("--epochs", "0"), "--epochs starts at 1; 0 would train nothing."),

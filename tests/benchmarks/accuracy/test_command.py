@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from br2net.cli import main
@@ -108,3 +109,13 @@ def test_wrong_use_gives_one_sentence_and_exit_code_2(
     assert reason in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_unknown_mask_values_do_not_count(command: Command, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (dataset / "masks").iterdir():
+        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert mask is not None
+        mask[mask == 255] = 128
+        cv2.imwrite(str(path), mask)
+    assert command("--unknown", "128", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["max_f_blurred"] is None  # no blurred pixel is known

@@ -118,6 +118,11 @@ def test_the_difference_is_white_where_right_and_tells_the_two_errors_apart() ->
     assert missed[0] > missed[2]  # blue
 
 
+def test_the_difference_is_grey_where_the_mask_is_unknown() -> None:
+    blur, mask = np.array([[1.0, 0.0]], np.float32), np.full((1, 2), np.nan, np.float32)
+    assert difference_picture(blur, mask).tolist() == [[[128, 128, 128]] * 2]
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "count", "expected"),
     [
