@@ -53,12 +53,12 @@ class Environment:
 
 def read_environment(root: Path = ROOT) -> Environment:
     """Ask the system; `root` is where its files are."""
-    cpu = _cpu_facts(root)
+    cpu = facts(root / "proc/cpuinfo")
     gpu = find_gpu()
     return Environment(
-        processor=_processor(cpu),
+        processor=processor(root),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cv2.getNumberOfCPUs(),
-        memory_bytes=_memory(root),
+        memory_bytes=int(facts(root / "proc/meminfo").get("MemTotal", "0").split()[0]) * 1024,
         last_level_cache_bytes=max(
             map(_cache, (root / "sys/devices/system/cpu/cpu0/cache").glob("index*/size")), default=0
         ),
@@ -87,32 +87,22 @@ def _version(package: str) -> str:
         return ""
 
 
-def _cpu_facts(root: Path) -> dict[str, str]:
-    """Of the first processor, as `/proc/cpuinfo` names them."""
-    facts: dict[str, str] = {}
-    for line in read(root / "proc/cpuinfo").splitlines():
+def facts(path: Path) -> dict[str, str]:
+    """Read the `name: value` lines of a file of `/proc`; of a repeated name, as in `cpuinfo`, the first value."""
+    found: dict[str, str] = {}
+    for line in read(path).splitlines():
         name, _, value = line.partition(":")
-        facts.setdefault(name.strip(), value.strip())
-    return facts
+        found.setdefault(name.strip(), value.strip())
+    return found
 
 
 def processor(root: Path = ROOT) -> str:
     """Name of the processor, with the instructions that decide which precision is fast."""
-    return _processor(_cpu_facts(root))
-
-
-def _processor(facts: dict[str, str]) -> str:
-    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    cpu = facts(root / "proc/cpuinfo")
+    flags = (cpu.get("flags") or cpu.get("Features") or "").split()
     vectors = [flag for flag in VECTOR_FLAGS if flag in flags]
-    name = facts.get("model name") or platform.processor() or platform.machine()
+    name = cpu.get("model name") or platform.processor() or platform.machine()
     return f"{name} ({', '.join(vectors)})" if vectors else name
-
-
-def _memory(root: Path) -> int:
-    for line in read(root / "proc/meminfo").splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def _cache(size_file: Path) -> int:

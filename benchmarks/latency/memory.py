@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from br2net.benchmarks.latency.environment import read
+from br2net.benchmarks.latency.environment import facts
 from br2net.errors import Br2netError
 from br2net.runtime.backend import InferenceOptions, detect
 from br2net.runtime.backends import open_backend
@@ -60,7 +60,7 @@ def _device_memory() -> int | None:
 
 def _peak() -> int:
     """Return the largest resident memory of this process by the kernel; `getrusage` would count the parent's too."""
-    for line in read(Path("/proc/self/status")).splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("This system does not know the peak of a process's memory.")
+    peak = facts(Path("/proc/self/status")).get("VmHWM")
+    if peak is None:
+        raise OSError("This system does not know the peak of a process's memory.")
+    return int(peak.split()[0]) * 1024
