@@ -1,12 +1,12 @@
 """What a detector gives for one frame."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import InputError
+from br2net.files import AnyPath
 from br2net.runtime import postprocessing
 from br2net.runtime.images import write_png
 from br2net.types import THRESHOLD
@@ -49,6 +49,6 @@ class BlurMap:
             raise InputError(f"The frame is of shape {frame.shape}; the map is of {self.map.shape}.")
         return postprocessing.overlay(frame, self.map, opacity)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the map as an 8-bit PNG, white = blurred."""
         write_png(path, postprocessing.to_grey(self.map))

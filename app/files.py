@@ -9,6 +9,9 @@ from pathlib import Path
 
 from br2net.errors import InputError
 
+AnyPath = str | os.PathLike[str]
+"""What public functions take as a path."""
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
@@ -19,7 +22,7 @@ ENGINE_SUFFIXES = (".engine", ".plan")
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: AnyPath) -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; rename it to `path` when the block ends without an error.
 
     The temporary file keeps the suffix of `path`, so that writers which look at it choose the same format. It is
@@ -28,6 +31,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         InputError: if the folder cannot be made or written to, or the disk is full.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -53,21 +57,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("BR2NET_CACHE") or user_cache_path("br2net", appauthor=False))
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: AnyPath) -> str:
     """Return the SHA-256 of a file as hex digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: AnyPath) -> None:
     """Find out before long work whether its result can be written to `path`; nothing is left behind but the folder.
 
     Raises:
         InputError: if the folder cannot be made or written to.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
@@ -86,13 +91,13 @@ def check_suffix(path: Path, *suffixes: str) -> None:
         raise InputError(f"{path} must end in {' or '.join(suffixes)}.")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: AnyPath, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: AnyPath, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all."""
     write_bytes(path, text.encode())
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from br2net.errors import ImageError, InputError
-from br2net.files import IMAGE_SUFFIXES, write_bytes
+from br2net.files import IMAGE_SUFFIXES, AnyPath, write_bytes
 from br2net.types import Frame
 
 SILENT = 0  # OpenCV's log level
@@ -22,7 +22,7 @@ PNG_HEADER_BYTES = len(PNG_SIGNATURE) + 25  # the signature and IHDR, which is a
 PNG_MARK = b"Software\0br2net"  # a tEXt chunk: how a later run tells its own pictures from photographs
 
 
-def read_image(path: Path) -> Frame:
+def read_image(path: AnyPath) -> Frame:
     """Read a photograph as a frame: uint8 `(H, W, 3)`, BGR, turned upright by its EXIF orientation.
 
     Sixteen-bit files are scaled to eight bits (65535 becomes 255), grey ones get three equal channels, and
@@ -31,7 +31,7 @@ def read_image(path: Path) -> Frame:
     Raises:
         ImageError: if the file is missing, empty, cut short, too large to decode, or no image. One sentence each.
     """
-    return decode_image(_read_bytes(path), str(path))
+    return decode_image(_read_bytes(Path(path)), str(path))
 
 
 def decode_image(data: bytes, source: str) -> Frame:
@@ -69,7 +69,7 @@ def to_frame(pixels: NDArray[np.generic], source: str) -> Frame:
     raise ImageError(f"{source} has pixels of type {pixels.dtype}; 8 and 16 bits are understood.")
 
 
-def list_images(sources: Sequence[str | Path]) -> list[Path]:
+def list_images(sources: Sequence[AnyPath]) -> list[Path]:
     """List the images that files, folders and glob patterns name, in order and each once however it is spelt.
 
     A folder gives its images by name, without those of folders inside it. A file is taken as it is named, whatever its
@@ -87,7 +87,7 @@ def list_images(sources: Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+def write_png(path: AnyPath, pixels: NDArray[np.uint8]) -> None:
     """Write `(H, W)` grey or `(H, W, 3)` BGR uint8 as PNG to `path`, whole or not at all, marked as made by br2net.
 
     Raises:
@@ -103,18 +103,18 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     write_bytes(path, data[:PNG_HEADER_BYTES] + _png_chunk(b"tEXt", PNG_MARK) + data[PNG_HEADER_BYTES:])
 
 
-def is_own_png(path: Path) -> bool:
+def is_own_png(path: AnyPath) -> bool:
     """Whether `write_png` made this file; False as well where it cannot be read."""
     mark = _png_chunk(b"tEXt", PNG_MARK)
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             start = file.read(PNG_HEADER_BYTES + len(mark))
     except (OSError, ValueError):
         return False
     return start.startswith(PNG_SIGNATURE) and start.endswith(mark)
 
 
-def _expand(source: str | Path) -> Iterator[Path]:
+def _expand(source: AnyPath) -> Iterator[Path]:
     path = Path(source)
     try:
         is_folder, is_there = path.is_dir(), path.exists()
