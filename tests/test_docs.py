@@ -30,7 +30,9 @@ def blocks(page: Path, *languages: str) -> Iterator[re.Match[str]]:
 def python_blocks() -> list[Any]:
     return [
         pytest.param(
-            match["text"], match["reason"], id=f"{page.name}:{page.read_text()[: match.start()].count(chr(10)) + 1}"
+            match["text"],
+            match["reason"],
+            id=f"{page.name}:{page.read_text(encoding='utf-8')[: match.start()].count(chr(10)) + 1}",
         )
         for page in PAGES
         for match in blocks(page, "python")
@@ -59,10 +61,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 def folder(tmp_path: Path, photograph: Frame, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with the photograph and the video that the pages name."""
     cv2.imwrite(str(tmp_path / "photograph.jpg"), photograph)
-    fourcc = cv2.VideoWriter.fourcc(*"MJPG")
-    video = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.CAP_OPENCV_MJPEG, fourcc, 10.0, (160, 96))
-    if not video.isOpened():
-        video = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (160, 96))
+    video = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (160, 96))
     for number in range(4):
         video.write(np.roll(cv2.resize(photograph, (160, 96)), number, axis=1))
     video.release()
