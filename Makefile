@@ -45,7 +45,7 @@ native: ## the C++ part, where the installation builds it, with the libraries fo
 	cmake --build build/native --parallel 2
 
 tests:
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(TEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal $(TEST_ARGS)
 
 # Python 3.10 or 3.11, which those versions have wheels for. What needs PyTorch is not among the tests.
 LOWEST_TESTS := $(addprefix tests/,app/test_blur_map.py app/test_detector.py app/test_shipped_int8.py app/test_zoo.py \
