@@ -1,5 +1,6 @@
 """Types and constants that every stage shares."""
 
+from abc import ABC, abstractmethod
 from enum import Enum
 from typing import TypeVar
 
@@ -22,12 +23,12 @@ THRESHOLD = 0.5
 """A pixel counts as blurred where its map value is at least this."""
 
 
-class Closing:
+class Closing(ABC):
     """Base class of context managers whose block ends with `close`."""
 
+    @abstractmethod
     def close(self) -> None:
         """Free what is held."""
-        raise NotImplementedError
 
     def __enter__(self: C) -> C:
         return self

@@ -56,7 +56,7 @@ class InferenceOptions:
 
 @dataclass(frozen=True)
 class DeviceTimes:
-    """Milliseconds of one batch on a device with a clock of its own (CUDA events), and of the CPU's part in it.
+    """Milliseconds of one batch on a device with its own clock (CUDA events), and of the CPU's part in it.
 
     Attributes:
         upload_ms, compute_ms, download_ms: copy to the device, kernels and network, copy back.
@@ -207,7 +207,7 @@ class HostRequest(Request):
         ]
 
 
-class Backend(Closing, ABC):
+class Backend(Closing):
     """A loaded model. It owns its requests; `close` frees everything.
 
     Attributes:

@@ -195,7 +195,7 @@ def _line_plot(
 
 
 def _lower_end(values: Curve) -> float:
-    """Return 0.5 where all values lie above that, so that good models can be told apart; 0 otherwise."""
+    """Return 0.5 where all values lie above that, so that good models can be compared; 0 otherwise."""
     return 0.5 if values.min() >= 0.5 else 0.0
 
 

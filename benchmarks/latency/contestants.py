@@ -228,9 +228,7 @@ def open_baselines(
             continue
         metadata, size = twins[0].backend.metadata, network[1:]
         if not _names_its_network(metadata.architecture, metadata.backbone):
-            notes.append(
-                f"{metadata.name} has no baseline of its own in PyTorch: the file does not say what its network is."
-            )
+            notes.append(f"{metadata.name} has no PyTorch baseline: the file does not say what its network is.")
             continue
         weights = next((item.subject.checkpoint for item in twins if item.subject.checkpoint), None)
         if weights is None:

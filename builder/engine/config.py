@@ -18,7 +18,7 @@ def make_config(
     timing_cache: Path | None,
     progress: trt.IProgressMonitor,
 ) -> trt.IBuilderConfig:
-    """Create the configuration of a build, but for the GPUs to build for (see `set_targets`).
+    """Create the configuration of a build, without the GPUs to build for (see `set_targets`).
 
     Args:
         builder: TensorRT's builder.

@@ -116,7 +116,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 class ServerThread:
-    """uvicorn in a thread of its own; it answers requests once this is made.
+    """uvicorn in a separate thread; it answers requests once this is made.
 
     Attributes:
         port: port of the socket.

@@ -1,6 +1,6 @@
 """Buffers, streams, events and kernels by pycuda. Their rules are in `interface`."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -106,7 +106,7 @@ class Owner(Closing):
             self._lock.leave()
 
 
-class Resource(Closing, ABC):
+class Resource(Closing):
     """Something of an `Owner`: used inside its `active` block, closed once.
 
     Subclasses make pycuda's object first and call `__init__` then, so that nothing is owned that could not be made.

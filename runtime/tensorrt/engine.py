@@ -31,7 +31,7 @@ class Engine(Protocol):
     output_type: np.dtype[Any]
 
     def new_context(self) -> ExecutionContext:
-        """Make another execution context, with scratch memory of its own.
+        """Make another execution context with its own scratch memory.
 
         Raises:
             BackendError: if there is not enough memory for it.
