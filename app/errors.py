@@ -85,7 +85,7 @@ class CudaError(BackendError):
     """A CUDA call that failed.
 
     Attributes:
-        sticky: whether the CUDA context is lost, so that only a new process can use the GPU.
+        sticky: True if the CUDA context is lost, so that only a new process can use the GPU.
     """
 
     def __init__(self, text: str, *, sticky: bool = False) -> None:
@@ -105,7 +105,7 @@ class DeliveryError(Br2netError):
     """One attempt to deliver an alert failed.
 
     Attributes:
-        retry: whether another attempt makes sense.
+        retry: True if another attempt makes sense.
     """
 
     def __init__(self, text: str, retry: bool) -> None:
@@ -117,7 +117,7 @@ class GateError(Br2netError):
     """A result that was computed and refused, because it differs from its reference by more than allowed.
 
     Attributes:
-        result: what was measured, where the caller may want to show it.
+        result: measurements, where the caller may want to show it.
     """
 
     exit_code = 3

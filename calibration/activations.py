@@ -82,7 +82,7 @@ def measure(model: FloatModel, frames: Sequence[Frame], correct_bias: bool) -> C
     Args:
         model: the float32 model.
         frames: the calibration set, uint8 `(H, W, 3)` BGR each.
-        correct_bias: whether to measure means as well.
+        correct_bias: True if to measure means as well.
     """
     histograms = {layer.input: MagnitudeHistogram() for layer in model.layers}
     observe(model, network_inputs(model, frames), lambda name, value: histograms[name].add(value))

@@ -56,10 +56,10 @@ class FloatModel:
     """A float32 ONNX file, read once.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         sha256: hash of the file, hex digits.
         proto: its graph; not to be changed.
-        metadata: what the model says about itself.
+        metadata: metadata of the model.
         weights: constant tensors by name.
         layers: convolutions with constant weights, in the order of the graph.
         macs: multiply-accumulates of one image, of all layers.

@@ -36,7 +36,7 @@ class CalibrationOptions:
 
     Attributes:
         keep: kinds, blocks and labels of layers that stay float32.
-        correct_bias: whether biases compensate the mean shift of rounding.
+        correct_bias: True if biases compensate the mean shift of rounding.
         remainder: precision of everything except the INT8 layers.
         limits: limits of the gate.
         accept_drift: write the file although the gate does not hold.
@@ -77,7 +77,7 @@ class Outcome:
 
     Attributes:
         metadata: metadata of the INT8 file.
-        gate: what the gate measured for the file, by ONNX Runtime.
+        gate: result of the gate for the file, by ONNX Runtime.
         all_int8: the same with every layer INT8 that `keep` did not name, before `auto` and before the remainder's cast.
         openvino: the same by OpenVINO, as it runs the file here; None where it did not come to that.
         layers: all layers that could be INT8.
@@ -86,7 +86,7 @@ class Outcome:
         int8_macs: share of the multiply-accumulates in INT8 layers, 0..1.
         float32_bytes, int8_bytes: sizes of the files; 0 where none was written.
         sensitivity: sensitivity of each layer or block, where it was measured.
-        reused: whether the calibration was kept from an earlier run.
+        reused: True if the calibration was kept from an earlier run.
         limits: limits of the gate; the file was written in spite of them if drift was accepted.
     """
 
@@ -130,7 +130,7 @@ def calibrate(
         frames: calibration set, uint8 `(h, w, 3)` BGR each.
         manifest: manifest of this set.
         gate_images: images of the gate, none of them in the set.
-        options: how to calibrate.
+        options: calibration options.
         say: called with what is being done, for a progress line.
 
     Raises:

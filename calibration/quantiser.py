@@ -59,8 +59,8 @@ def correct_biases(model: ModelProto, layers: Iterable[Layer], means: Means, hal
     Args:
         model: float32.
         layers: that will be INT8.
-        means: of the tensors that they read.
-        half: whether the weights will have float16 scales.
+        means: channel means of the tensors that they read.
+        half: True if the weights will have float16 scales.
     """
     result = ModelProto()
     result.CopyFrom(model)

@@ -36,7 +36,7 @@ class Bar:
     Attributes:
         name: text shown where the pointer rests.
         value: height.
-        kept: whether it stays float32.
+        kept: True if it stays float32.
         label: text above the bar; empty for none.
     """
 

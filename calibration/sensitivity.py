@@ -133,9 +133,9 @@ def keep_least(
     halving. Then each taken one is given back, the costliest first, where `holds` without it.
 
     Args:
-        sensitivities: of the groups; those that stay float32 anyway are no choice.
+        sensitivities: sensitivity of each group; those that stay float32 anyway are no choice.
         kept: nodes that are kept whatever happens.
-        holds: whether the gate holds with these nodes kept. It is asked about twice the logarithm of their number and
+        holds: True if the gate holds with these nodes kept. It is asked about twice the logarithm of their number and
             once for each that is taken.
     """
     changeable = (item for item in sensitivities if not item.stays)

@@ -49,11 +49,11 @@ class SinkOptions:
     """Where results go.
 
     Attributes:
-        show: whether a window is opened; q ends the run.
+        show: True if a window is opened; q ends the run.
         record: video file of the drawing.
         jsonl: file of a JSON line for each frame.
         alert_images: folder of a picture of each alert.
-        page: where a page is served; None for no page.
+        page: options of the page; None for no page.
         recordings: folder of the videos that the page's record button starts.
 
     """
@@ -113,9 +113,9 @@ def open_sinks(
     """Open the sinks of a pipeline, for its `run`, which closes them; a page serves from now on.
 
     Args:
-        options: which sinks.
+        options: choice of sinks.
         pipeline: whose results they take.
-        drawing: what is recorded and shown; the overlay if None.
+        drawing: picture that is recorded and shown; the overlay if None.
         alerts: those of the pipeline, whose rules and events the page shows.
 
     Raises:

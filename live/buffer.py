@@ -23,7 +23,7 @@ class Buffer(Generic[T]):
 
     Attributes:
         dropped: number of items that were dropped since the first one was taken.
-        wanted: whether anybody has taken yet; what came before was not lost to anybody.
+        wanted: True if anybody has taken yet; what came before was not lost to anybody.
     """
 
     def __init__(

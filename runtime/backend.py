@@ -214,7 +214,7 @@ class Backend(Closing):
         name: name of the backend, for example `openvino`.
         device: device that it runs on, for example `CPU`.
         precision: precision in force, not merely the one asked for.
-        metadata: what the model says about itself.
+        metadata: metadata of the model.
         width, height: size of the network input, pixels.
         threads: CPU threads for pre- and postprocessing; 0 means all.
         fixed_batch: batch size that the model is fixed to; None where it takes any.

@@ -17,7 +17,7 @@ class ModelFile:
     """An ONNX file of this package.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         metadata: what it says of itself.
         batch, width, height: of the input; None where the file takes any.
     """

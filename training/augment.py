@@ -147,7 +147,7 @@ def compose(image: Frame, shape: Map, radius: float, foreground: bool) -> tuple[
     Args:
         image: `(H, W, 3)` uint8, in focus everywhere.
         shape: `(H, W)` float32, 0..1: where the defocused layer lies.
-        radius: of the disc, pixels.
+        radius: radius of the disc, pixels.
         foreground: the defocused layer is in front, so that its rim spreads over the sharp one; else it lies behind, and
             the sharp layer's rim stays hard.
 

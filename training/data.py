@@ -30,7 +30,7 @@ class Sample:
     Attributes:
         image: `(H, W, 3)` uint8 BGR.
         mask: `(H, W)` float32, 0..1, 1 = blurred, NaN = unknown.
-        name: of the photograph in its set.
+        name: name of the photograph in its set.
         ground: `(H, W)` bool, in-focus ground; None where the set marks none.
     """
 
@@ -113,7 +113,7 @@ def load_mix(root: Path, mix: Path) -> tuple[list[TrainingSet], list[HeldOutSet]
 
     Raises:
         ImageError: if a photograph cannot be read.
-        DatasetError: as `find_mix`, or if a mask cannot be read.
+        DatasetError: for the reasons of `find_mix`, or if a mask cannot be read.
     """
     training, held_out = [], []
     for pairs in find_mix(root, mix):

@@ -22,7 +22,7 @@ class MixEntry:
     """One set of a mix. Folders and lists of the set are relative to the data folder.
 
     Attributes:
-        name: of the set in logs.
+        name: name of the set in logs.
         folder: with `images/` and `masks/`.
         held_out: list of the photographs held out of training, relative to the mix file.
         weight: share of the training samples; the weights of a mix need not sum to 1.

@@ -55,9 +55,9 @@ def update_average(average: BR2Net, model: BR2Net, decay: float, updates: int) -
 
     Args:
         average: a copy of the model that was made before training.
-        model: what is trained.
-        decay: of the average; 0 keeps the latest weights.
-        updates: how many updates there are with this one. The first ones weigh more, so that the average forgets its start.
+        model: network in training.
+        decay: decay of the average; 0 keeps the latest weights.
+        updates: number of updates, this one included. The first ones weigh more, so that the average forgets its start.
     """
     averaged, current = average.state_dict(), model.state_dict()
     weights = [name for name, value in averaged.items() if value.is_floating_point()]

@@ -20,7 +20,7 @@ class SetFigures:
 
     Attributes:
         mae: mean of |map - mask|.
-        iou: of the blurred class at 0.5; photographs without blurred pixels are left out, NaN if none is left.
+        iou: IoU of the blurred class at 0.5; photographs without blurred pixels are left out, NaN if none is left.
         false_blur: share of the in-focus pixels that are called blurred; NaN if no photograph has any.
         ground_mae: the MAE on ground pixels; NaN if no photograph has any.
         ground_false_blur: share of the ground pixels that are called blurred; NaN if no photograph has any.
@@ -38,7 +38,7 @@ class HeldOutFigures:
     """Figures of a checkpoint on the held-out photographs.
 
     Attributes:
-        score: what checkpoints are chosen by, smaller is better: the mean of all sets' MAE and ground MAE by their score
+        score: figure that checkpoints are chosen by, smaller is better: the mean of all sets' MAE and ground MAE by their score
             weights. With one set and no ground it is the MAE.
         mae, iou: means over the sets by `score_weight`; sets without blurred pixels have no IoU.
         sets: figures of each set by name.

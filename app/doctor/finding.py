@@ -21,7 +21,7 @@ class Finding:
     Attributes:
         state: state of the thing.
         name: name of the thing, for example `TensorRT`.
-        detail: what was found, for example its version; one line.
+        detail: finding, for example its version; one line.
         fix: the one line to type, or the one thing to do, that makes it work; empty if nothing needs doing.
     """
 

@@ -31,7 +31,7 @@ class Subject:
     """One file to measure.
 
     Attributes:
-        name: what the command line called it.
+        name: name on the command line.
         path: the file.
         checkpoint: weights that other forms and sizes of it can be exported from; None where there are none.
     """
@@ -54,7 +54,7 @@ class Contestant:
     """One file on one backend, loaded, with the frames of one batch, and its samples so far.
 
     Attributes:
-        work: what the network computes; None where it cannot be counted.
+        work: multiply-accumulates of the network; None where it cannot be counted.
     """
 
     setting: Setting
@@ -103,7 +103,7 @@ def find_subjects(
     """Find the files of one name or path on the command line.
 
     Args:
-        text: what the command line says.
+        text: text of the command line.
         path: the file that this means; None for a network by name (`paper` is the paper's), which gets random weights.
         forms: `plain` and `restructured`, for what has weights to export from; all else stays as it is.
         folder: folder for exported files.

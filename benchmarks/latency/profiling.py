@@ -90,8 +90,8 @@ def profile_tensorrt(engine: Path, shape: tuple[int, int, int, int], work: Work,
     Args:
         engine: the file.
         shape: network input, `(N, 3, h, w)`.
-        work: of the ONNX that the engine was built from.
-        peaks: of the GPU.
+        work: work of the ONNX file that the engine was built from.
+        peaks: peak rates of the GPU.
     """
     from polygraphy.backend.trt import TrtRunner
 
@@ -131,10 +131,10 @@ def layer_times(
     weights; layers that the profiler has no time for are left out.
 
     Args:
-        inspector_json: of an engine with detailed profiling verbosity.
+        inspector_json: inspector's output for an engine with detailed profiling verbosity.
         medians: milliseconds by layer name.
         work: multiply-accumulates of the ONNX nodes, for one image.
-        peaks: of the GPU.
+        peaks: peak rates of the GPU.
         images: in the batch.
     """
     macs = {layer.name: layer.macs for layer in work.layers}

@@ -136,7 +136,7 @@ class Times:
     Attributes:
         faster_than_paper, faster_than_eager, faster_than_first: speed-up end to end per image, round by round; the last
             is against the first file that was named, on the same backend (and in the same precision where it has that).
-        warnings: what is doubtful about the times.
+        warnings: doubts about the times.
     """
 
     end_to_end: Distribution

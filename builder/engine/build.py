@@ -39,7 +39,7 @@ def build_engine(
     Args:
         onnx: exported by br2net, of any precision.
         out: the engine file; its sidecar gets `.json` behind it.
-        options: how to build.
+        options: build options.
         frames: photographs, uint8 `(H, W, 3)` BGR, on which the engine is compared with the ONNX where this machine can
             run it; the photograph in this package where there are none.
         tolerance: largest accepted difference; None for the one of the file's precision.

@@ -23,7 +23,7 @@ def make_config(
     Args:
         builder: TensorRT's builder.
         network: the parsed network.
-        options: how to build.
+        options: build options.
         profile: input shapes of a dynamic network; None for a static one.
         timing_cache: file of layer times to start from; None for none.
         progress: called at each step of the build.

@@ -30,7 +30,7 @@ class ServingOptions:
         largest_batch: number of requests that the server puts together, at most.
         delay_us: microseconds that the first of them waits for others; 0 for no batching.
         instances: copies of the model that compute at the same time.
-        gpu: whether they run on a GPU.
+        gpu: True if they run on a GPU.
 
     Raises:
         InputError: if a number is out of range.
@@ -53,7 +53,7 @@ class Served:
 
     Attributes:
         metadata: facts that `TritonBackend` reads from the configuration.
-        frames: whether it takes uint8 frames `(N, H, W, 3)` instead of normalised images `(N, 3, h, w)`.
+        frames: True if it takes uint8 frames `(N, H, W, 3)` instead of normalised images `(N, 3, h, w)`.
         entry, exit: shapes of input and output; -1 is open, and the first side is the batch.
         largest_batch: 0 where the batch is fixed in the file.
     """

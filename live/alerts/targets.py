@@ -84,7 +84,7 @@ class RetryPolicy:
 class Outbox(ABC):
     """A bounded queue of events, delivered in order from a separate thread, so that the other end never holds up the pipeline.
 
-    When the queue is full the oldest event goes: what is happening now matters more. While one event is tried again, the
+    When the queue is full the oldest event is dropped, because recent ones matter more. While one event is tried again, the
     later ones wait. A subclass delivers; it calls `__init__` last, since that starts the thread.
     """
 

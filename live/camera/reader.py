@@ -15,9 +15,9 @@ class FrameReader(ABC):
     """Reads one opened source. One thread uses it; `interrupt` alone may be called from another.
 
     Attributes:
-        live: whether the source continues without being read; when such a source ends, it was lost and is opened again.
+        live: True if the source continues without being read; when such a source ends, it was lost and is opened again.
         rate: frames a second that the source says it has; 0 where it does not say.
-        turned: whether the source sizes and turns its frames itself, such as a CSI camera's pipeline.
+        turned: True if the source sizes and turns its frames itself, such as a CSI camera's pipeline.
         damaged: frames so far that could not be decoded.
         pixels: pixel format of the frame retrieved last.
     """

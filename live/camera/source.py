@@ -34,7 +34,7 @@ class Source:
         kind: how it is read.
         address: what the reader opens: a number, a path, an address or a pipeline.
         name: for people, without user name and password.
-        live: whether frames come without being asked for, so that those which nobody takes are lost. An HTTP address
+        live: True if frames come without being asked for, so that those which nobody takes are lost. An HTTP address
             may turn out to be a file; its reader knows.
     """
 

@@ -33,12 +33,12 @@ class FrameResult:
 
     Attributes:
         captured: the frame, with the name of its camera, its number and its time.
-        outputs: what the sinks want of its map.
+        outputs: outputs that the sinks want.
         blurred_fraction: share of the pixels whose map is at least 0.5, 0..1.
         regions: the same for each named region.
         sharpness: focus score; larger is sharper. It compares frames of one scene, for autofocus.
         latency_ms: capture to sink.
-        stages: where that time went.
+        stages: time of each stage.
         alerts: texts of the alerts that are on at this frame.
         region_sharpness: focus score of each named region.
     """

@@ -23,7 +23,7 @@ class Job:
     """A batch on its way.
 
     Attributes:
-        number: of the batch, from 0; results come in this order.
+        number: number of the batch, from 0; results come in this order.
         frames: one of each camera that had one ready.
         request: the request that takes them through the model.
         preprocess_ms: milliseconds of `prepare`, per frame.

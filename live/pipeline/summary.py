@@ -20,11 +20,11 @@ class Summary:
     Attributes:
         frames: that reached the sinks.
         seconds: from the capture of the first of them until the last was done.
-        fps: of them, a second.
+        fps: frames a second.
         dropped: frames replaced by newer ones before they were computed, over all cameras.
         skipped: frames left out evenly, since the device did not keep up.
         damaged: frames that could not be decoded.
-        reconnects: how often lost sources came back.
+        reconnects: number of times that lost sources came back.
         latency: p50_ms, p95_ms, p99_ms from capture to sink.
         stages: mean milliseconds a frame: capture_ms, preprocess_ms, inference_ms, postprocess_ms.
         cameras: the figures of each camera, by name.

@@ -28,9 +28,9 @@ class Drawing:
         """Set up what is drawn.
 
         Args:
-            opacity: of the tint of what is blurred, 0..1.
-            peaking: whether edges in focus are marked.
-            regions: to outline.
+            opacity: opacity of the tint of blurred parts, 0..1.
+            peaking: True if edges in focus are marked.
+            regions: regions to outline.
         """
         self._opacity, self._peaking, self._regions = opacity, peaking, tuple(regions)
         self._last: FrameResult | None = None

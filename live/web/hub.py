@@ -76,7 +76,7 @@ class Viewer:
         seen: sequence number of the last frame given to it.
         packet: packet to be sent next, if any.
         texts: messages to be sent before it.
-        state_due: whether the state should be sent now.
+        state_due: True if the state should be sent now.
         state_sent_s: time when it was sent last, by the clock of the event loop.
         wake: set when there is something to send.
         sent: number of frames sent to it.

@@ -24,7 +24,7 @@ class PycudaDevice(Owner):
 
     Attributes:
         gpu: name and compute capability.
-        can_capture: whether cuda-python is installed.
+        can_capture: True if cuda-python is installed.
         dlpack_device: DLPack's name of this GPU.
     """
 

@@ -87,12 +87,12 @@ class Status:
     """State of the native part.
 
     Attributes:
-        built: whether the CPU library is there and can be loaded.
-        used: whether it is used; not where BR2NET_NATIVE=0 switches it off.
-        how: what compiled it and which of its versions runs here, for example `GNU 12.2.0, avx2`; empty where it is not built.
+        built: True if the CPU library is there and can be loaded.
+        used: True if it is used; not where BR2NET_NATIVE=0 switches it off.
+        how: compiler and instruction set in use, for example `GNU 12.2.0, avx2`; empty where it is not built.
         reason: why it is not built or not used, one clause; empty where it is.
-        remedy: what to do about that; empty where nothing needs doing.
-        fatbin_architectures: what the CUDA kernels were compiled for: `sm_75` or, for PTX, `compute_121`; empty without.
+        remedy: advice; empty where nothing needs doing.
+        fatbin_architectures: targets of the CUDA kernels: `sm_75` or, for PTX, `compute_121`; empty without.
         nvcc: version of the CUDA compiler, as `13.0.88`; empty without kernels.
         fatbin_reason: why there are no CUDA kernels, one clause; empty where there are.
     """
