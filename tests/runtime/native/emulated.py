@@ -63,13 +63,17 @@ class EmulatedModule(Thing):
         data = packed(arguments)
 
         def run() -> None:
-            used = self.library.emulate(name.encode(), grid[0] * block[0], grid[1] * block[1], data)
-            if used != len(data):
-                raise RuleBroken(f"{name} takes {used} bytes of arguments, not {len(data)}")
+            self.execute(name, grid, block, data)
 
         last = bytes(arguments[-1]) if isinstance(arguments[-1], np.void) else b""
         inputs = tuple(self.pointed_at(data[: len(data) - len(last)]))
         self.cuda.stream_of(stream).give(Operation(name, run, inputs, tuple(self.pointed_at(last))))
+
+    def execute(self, name: str, grid: tuple[int, int, int], block: tuple[int, int, int], data: bytes) -> None:
+        """Run a kernel at once."""
+        used = self.library.emulate(name.encode(), grid[0] * block[0], grid[1] * block[1], data)
+        if used != len(data):
+            raise RuleBroken(f"{name} takes {used} bytes of arguments, not {len(data)}")
 
     def pointed_at(self, data: bytes) -> list[Memory]:
         """The buffers that a word of `data` points into."""

@@ -21,7 +21,7 @@ from br2net.runtime.native import cpu, installed, is_available
 from br2net.runtime.native.cuda_kernels import CudaKernels, DeviceFrame, DevicePictures
 from br2net.types import PixelFormat
 
-from ..cuda.host_memory import Memory, Operation
+from ..cuda.host_memory import Memory
 from . import emulated
 from .test_cuda_kernels import SCALE, SHIFT, TINT, get, noise, put
 
@@ -68,22 +68,18 @@ class CompiledModule(emulated.EmulatedModule):
         arguments: Sequence[KernelArgument],
         stream: Stream,
     ) -> None:
-        self.check()
         assert isinstance(self.cuda, CompiledCuda)
-        kernels = self.cuda.kernels
-        data = emulated.packed(arguments)
-        assert data == kernels.kernels[name].pack(arguments), "pycuda packs arguments otherwise than the kernel reads"
+        packed = self.cuda.kernels.kernels[name].pack(arguments)
+        assert emulated.packed(arguments) == packed, "pycuda packs arguments otherwise than the kernel reads"
+        super().launch(name, grid, block, arguments, stream)
 
-        def run() -> None:
-            memory = interpreter().Memory()
-            for item in self.cuda.things:
-                if isinstance(item, Memory) and item.is_open and item.size_bytes:
-                    memory.map(item.bytes, item.accesses.name, address=item.bytes.ctypes.data)
-            kernels.launch(name, grid, block, data, memory)
-
-        last = bytes(arguments[-1]) if isinstance(arguments[-1], np.void) else b""
-        inputs = tuple(self.pointed_at(data[: len(data) - len(last)]))
-        self.cuda.stream_of(stream).give(Operation(name, run, inputs, tuple(self.pointed_at(last))))
+    def execute(self, name: str, grid: tuple[int, int, int], block: tuple[int, int, int], data: bytes) -> None:
+        assert isinstance(self.cuda, CompiledCuda)
+        memory = interpreter().Memory()
+        for item in self.cuda.things:
+            if isinstance(item, Memory) and item.is_open and item.size_bytes:
+                memory.map(item.bytes, item.accesses.name, address=item.bytes.ctypes.data)
+        self.cuda.kernels.launch(name, grid, block, data, memory)
 
 
 class CompiledCuda(emulated.EmulatedCuda):
